@@ -1,0 +1,1 @@
+"""`bankctl`, the command line of a bank-cluster."""

@@ -1,0 +1,1 @@
+"""The gRPC door: a process of its own that serves bank.v1 through the client."""

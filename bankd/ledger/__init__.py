@@ -1,0 +1,1 @@
+"""The bank as a deterministic state machine. Pure: no clock, no randomness, no I/O."""

@@ -1,0 +1,1 @@
+"""The server on trio: the only async code of a node."""

@@ -1,0 +1,1 @@
+"""Generated protobuf code, committed. Never edited: `make proto` writes it, a test compares it."""

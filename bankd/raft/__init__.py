@@ -1,0 +1,1 @@
+"""Consensus as a pure state machine: messages and ticks in, a Ready out. No clock, no I/O."""

@@ -1,0 +1,93 @@
+"""What the driver must do for the core, and in which order.
+
+`Raft.ready()` hands out everything that came up since the last call:
+
+    send_now             may leave at once, before anything is durable
+    persist              one write, numbered; writes become durable in the order of their numbers
+    persist.then_send    may leave only when that write, and so every one before it, is durable
+    committed            to be applied, in order
+    read_states          reads that may be answered once their index is applied
+    events               what changed, for logs and for calls that wait on a leader
+
+The driver calls `Raft.persisted(write_seq)` when a write is durable. A late, repeated or
+out-of-order completion is harmless: number n says that all writes up to n are durable.
+
+Why numbers and not (index, term): entry (5, term 1) may be overwritten by (5, term 2) and then come
+back as (5, term 1) from the first leader, re-elected. A completion of the first write must not
+count for the third (etcd's "ABA race"). The core clamps writes under way when it truncates.
+"""
+
+from enum import IntEnum, unique
+
+import attrs
+
+from bankd.raft.messages import Entry, HardState, Message
+from bankd.types import LogIndex, NodeId, Term
+
+
+@unique
+class Role(IntEnum):
+    FOLLOWER = 1
+    PRE_CANDIDATE = 2
+    CANDIDATE = 3
+    LEADER = 4
+
+
+@attrs.frozen
+class Persist:
+    """One write to the log. Hard state first, then entries: with the entries first, a crash between the two
+    could restart the node in the old term with entries of the new one.
+
+    An entry whose index is not beyond the log's end replaces everything from that index on.
+    """
+
+    write_seq: int
+    hard_state: HardState | None
+    entries: tuple[Entry, ...]
+    then_send: tuple[Message, ...]
+
+
+@attrs.frozen
+class ReadState:
+    """The read asked for with `read_id` may be answered from a state that has applied `index`."""
+
+    read_id: int
+    index: LogIndex
+
+
+@attrs.frozen
+class ReadRefused:
+    """The read asked for with `read_id` cannot be confirmed: the leader changed, or there is none. Ask again."""
+
+    read_id: int
+
+
+@attrs.frozen
+class RoleChanged:
+    """This node's role, term or known leader changed."""
+
+    role: Role
+    term: Term
+    leader_id: NodeId | None
+    last_index: LogIndex
+    reason: str  # snake_case, for logs: "quorum_lost", "higher_term", "elected", "disk_stalled" ...
+
+
+@attrs.frozen
+class LogTruncated:
+    """Entries from `from_index` on were replaced by a newer leader's: whoever waited for them cannot know."""
+
+    from_index: LogIndex
+
+
+RaftEvent = RoleChanged | LogTruncated
+
+
+@attrs.frozen
+class Ready:
+    send_now: tuple[Message, ...] = ()
+    persist: Persist | None = None
+    committed: tuple[Entry, ...] = ()
+    read_states: tuple[ReadState, ...] = ()
+    reads_refused: tuple[ReadRefused, ...] = ()
+    events: tuple[RaftEvent, ...] = ()

@@ -1,0 +1,1 @@
+"""Blocking files: records, segments, the log, the data directory. No event loop."""
