@@ -38,10 +38,15 @@ Command = CreateAccount | SubmitTransfers | Unreadable
 
 @attrs.frozen
 class AccountCreated:
-    """`success` is false when the account existed and this is no retry of the request that opened it."""
+    """`success` is false when the account existed and this is no retry of the request that opened it.
+
+    With `limit_exceeded` it is false for another reason: `@opening` could not pay the opening balance without
+    leaving the signed 64-bit range (K9). No account was opened.
+    """
 
     success: bool
     index: LogIndex  # at which the answer was first decided
+    limit_exceeded: bool = False
 
 
 @attrs.frozen
