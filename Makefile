@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python3.14; 
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto format check test e2e demo bench clean
+.PHONY: help setup proto docs format check test e2e demo bench clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ proto: $(STAMP)  ## generate bankd/pb from proto/
 	rm -f $(OUT)/bankd/pb/*_pb2.py $(OUT)/bankd/pb/*_pb2.pyi $(OUT)/bankd/pb/*_pb2_grpc.py
 	$(PROTOC) --python_out=$(OUT) --pyi_out=$(OUT) $(PROTOS)
 	$(PROTOC) --grpc_python_out=$(OUT) $(SERVICE_PROTOS)
+
+docs: $(STAMP)  ## generate docs/configuration.md from the config classes
+	$(PY) -c 'from bankd.config.render import reference_page; print(end=reference_page())' > docs/configuration.md
 
 format: $(STAMP)  ## rewrite the sources in the house's format
 	$(PY) -m ruff format .
