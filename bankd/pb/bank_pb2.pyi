@@ -126,7 +126,7 @@ class GetTransferStatusRequest(_message.Message):
     def __init__(self, client_tx_id: _Optional[_Union[ClientTxId, _Mapping]] = ..., read: _Optional[_Union[ReadOptions, _Mapping]] = ...) -> None: ...
 
 class GetTransferStatusResponse(_message.Message):
-    __slots__ = ("status", "message", "index", "time_ns", "available", "to", "amount")
+    __slots__ = ("status", "message", "index", "time_ns", "available", "to", "amount", "read_index", "age_ms")
     STATUS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +135,8 @@ class GetTransferStatusResponse(_message.Message):
     FROM_FIELD_NUMBER: _ClassVar[int]
     TO_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    READ_INDEX_FIELD_NUMBER: _ClassVar[int]
+    AGE_MS_FIELD_NUMBER: _ClassVar[int]
     status: TransferStatus
     message: str
     index: int
@@ -142,4 +144,6 @@ class GetTransferStatusResponse(_message.Message):
     available: int
     to: AccountId
     amount: int
-    def __init__(self, status: _Optional[_Union[TransferStatus, str]] = ..., message: _Optional[str] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., available: _Optional[int] = ..., to: _Optional[_Union[AccountId, _Mapping]] = ..., amount: _Optional[int] = ..., **kwargs) -> None: ...
+    read_index: int
+    age_ms: int
+    def __init__(self, status: _Optional[_Union[TransferStatus, str]] = ..., message: _Optional[str] = ..., index: _Optional[int] = ..., time_ns: _Optional[int] = ..., available: _Optional[int] = ..., to: _Optional[_Union[AccountId, _Mapping]] = ..., amount: _Optional[int] = ..., read_index: _Optional[int] = ..., age_ms: _Optional[int] = ..., **kwargs) -> None: ...

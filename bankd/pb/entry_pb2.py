@@ -26,7 +26,7 @@ from bankd.pb import bank_pb2 as bankd_dot_pb_dot_bank__pb2
 from bankd.pb import ledger_pb2 as bankd_dot_pb_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x62\x61nkd/pb/entry.proto\x12\x0e\x62\x61nkd.entry.v1\x1a\x13\x62\x61nkd/pb/bank.proto\x1a\x15\x62\x61nkd/pb/ledger.proto\"[\n\x0c\x43ommandBatch\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07time_ns\x18\x02 \x01(\x06\x12)\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x17.bankd.entry.v1.Command\"\xb5\x01\n\x07\x43ommand\x12\x37\n\x0e\x63reate_account\x18\x01 \x01(\x0b\x32\x1d.bank.v1.CreateAccountRequestH\x00\x12,\n\x08transfer\x18\x02 \x01(\x0b\x32\x18.bank.v1.TransferRequestH\x00\x12;\n\x10submit_transfers\x18\x03 \x01(\x0b\x32\x1f.bank.v1.SubmitTransfersRequestH\x00\x42\x06\n\x04kind\"\x92\x01\n\rConfiguration\x12&\n\x06voters\x18\x01 \x03(\x0b\x32\x16.bankd.entry.v1.Member\x12/\n\x0fvoters_outgoing\x18\x02 \x03(\x0b\x32\x16.bankd.entry.v1.Member\x12(\n\x08learners\x18\x03 \x03(\x0b\x32\x16.bankd.entry.v1.Member\"*\n\x06Member\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"i\n\x04Meta\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\x06\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x13\n\x0bincarnation\x18\x05 \x01(\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x62\x61nkd/pb/entry.proto\x12\x0e\x62\x61nkd.entry.v1\x1a\x13\x62\x61nkd/pb/bank.proto\x1a\x15\x62\x61nkd/pb/ledger.proto\"[\n\x0c\x43ommandBatch\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07time_ns\x18\x02 \x01(\x06\x12)\n\x08\x63ommands\x18\x03 \x03(\x0b\x32\x17.bankd.entry.v1.Command\"\xb5\x01\n\x07\x43ommand\x12\x37\n\x0e\x63reate_account\x18\x01 \x01(\x0b\x32\x1d.bank.v1.CreateAccountRequestH\x00\x12,\n\x08transfer\x18\x02 \x01(\x0b\x32\x18.bank.v1.TransferRequestH\x00\x12;\n\x10submit_transfers\x18\x03 \x01(\x0b\x32\x1f.bank.v1.SubmitTransfersRequestH\x00\x42\x06\n\x04kind\"A\n\x0bSealedBatch\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07time_ns\x18\x02 \x01(\x06\x12\x10\n\x08\x63ommands\x18\x03 \x03(\x0c\"\x92\x01\n\rConfiguration\x12&\n\x06voters\x18\x01 \x03(\x0b\x32\x16.bankd.entry.v1.Member\x12/\n\x0fvoters_outgoing\x18\x02 \x03(\x0b\x32\x16.bankd.entry.v1.Member\x12(\n\x08learners\x18\x03 \x03(\x0b\x32\x16.bankd.entry.v1.Member\"*\n\x06Member\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"i\n\x04Meta\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12\x0f\n\x07\x63luster\x18\x02 \x01(\t\x12\x12\n\ncluster_id\x18\x03 \x01(\x06\x12\x0f\n\x07node_id\x18\x04 \x01(\t\x12\x13\n\x0bincarnation\x18\x05 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,10 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMANDBATCH']._serialized_end=175
   _globals['_COMMAND']._serialized_start=178
   _globals['_COMMAND']._serialized_end=359
-  _globals['_CONFIGURATION']._serialized_start=362
-  _globals['_CONFIGURATION']._serialized_end=508
-  _globals['_MEMBER']._serialized_start=510
-  _globals['_MEMBER']._serialized_end=552
-  _globals['_META']._serialized_start=554
-  _globals['_META']._serialized_end=659
+  _globals['_SEALEDBATCH']._serialized_start=361
+  _globals['_SEALEDBATCH']._serialized_end=426
+  _globals['_CONFIGURATION']._serialized_start=429
+  _globals['_CONFIGURATION']._serialized_end=575
+  _globals['_MEMBER']._serialized_start=577
+  _globals['_MEMBER']._serialized_end=619
+  _globals['_META']._serialized_start=621
+  _globals['_META']._serialized_end=726
 # @@protoc_insertion_point(module_scope)

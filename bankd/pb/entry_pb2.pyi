@@ -28,6 +28,16 @@ class Command(_message.Message):
     submit_transfers: _ledger_pb2.SubmitTransfersRequest
     def __init__(self, create_account: _Optional[_Union[_bank_pb2.CreateAccountRequest, _Mapping]] = ..., transfer: _Optional[_Union[_bank_pb2.TransferRequest, _Mapping]] = ..., submit_transfers: _Optional[_Union[_ledger_pb2.SubmitTransfersRequest, _Mapping]] = ...) -> None: ...
 
+class SealedBatch(_message.Message):
+    __slots__ = ("version", "time_ns", "commands")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    time_ns: int
+    commands: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, version: _Optional[int] = ..., time_ns: _Optional[int] = ..., commands: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
 class Configuration(_message.Message):
     __slots__ = ("voters", "voters_outgoing", "learners")
     VOTERS_FIELD_NUMBER: _ClassVar[int]

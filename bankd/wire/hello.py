@@ -1,0 +1,169 @@
+"""Say Hello, read the other side's, and judge whether the two belong together.
+
+The dialer sends its Hello first and waits. The acceptor judges it and answers with its own Hello,
+or with an ERROR frame that says why not and the end of the connection; then the dialer judges.
+Faults of configuration (the wrong cluster, one node id used twice, an old program) end here, in
+words, and never further in.
+"""
+
+from enum import IntEnum, unique
+from typing import Final
+
+import attrs
+
+from bankd.errors import Code, HandshakeRefused, ProtocolError, Refusal
+from bankd.pb import wire_pb2 as pb
+from bankd.types import ClusterId, Incarnation, NodeId
+from bankd.wire.frames import HELLO_BYTES_MAX, Frame, FrameKind, encode_frame
+from bankd.wire.methods import Method
+from bankd.wire.parsing import known, parse
+from bankd.wire.refusals import decode_refusal
+
+MAGIC: Final = 0x4B4E4142  # "BANK"
+VERSION_MIN: Final = 1  # the lowest protocol version that this program speaks
+VERSION_MAX: Final = 1
+
+
+@unique
+class PeerRole(IntEnum):
+    CLIENT = 1
+    PEER = 2
+
+
+_ROLES: Final = {int(role): role for role in PeerRole}
+
+
+@attrs.frozen
+class Endpoint:
+    node_id: NodeId
+    address: str  # host:port
+
+
+@attrs.frozen
+class Hello:
+    """Who speaks. Clients leave node id, incarnation and, unless they know it, the cluster empty."""
+
+    role: PeerRole
+    cluster: str = ""
+    cluster_id: ClusterId = ClusterId(0)
+    node_id: NodeId = NodeId("")
+    incarnation: Incarnation = Incarnation(0)
+    version_min: int = VERSION_MIN
+    version_max: int = VERSION_MAX
+    features: int = 0  # bit set; a bit that is not known is ignored
+    credentials: bytes = b""
+    software: str = ""  # for people: "bankd 0.1.0"
+    leader_id: NodeId = NodeId("")  # from a server: who leads as far as it knows
+    leader_address: str = ""
+    endpoints: tuple[Endpoint, ...] = ()  # from a server: the cluster's members
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """The whole frame."""
+    body = pb.Hello(
+        magic=MAGIC,
+        version_min=hello.version_min,
+        version_max=hello.version_max,
+        cluster=hello.cluster,
+        cluster_id=hello.cluster_id,
+        role=pb.Role.Name(hello.role),
+        node_id=hello.node_id,
+        incarnation=hello.incarnation,
+        features=hello.features,
+        credentials=hello.credentials,
+        software=hello.software,
+        leader_id=hello.leader_id,
+        leader_address=hello.leader_address,
+        endpoints=[pb.Endpoint(node_id=one.node_id, address=one.address) for one in hello.endpoints],
+    ).SerializeToString()
+    frame = encode_frame(FrameKind.HELLO, Method.NONE, 0, body)
+    assert len(frame) <= HELLO_BYTES_MAX, (
+        f"our Hello takes {len(frame)} bytes, nobody reads more than {HELLO_BYTES_MAX}"
+    )
+    return frame
+
+
+def decode_hello(frame: Frame) -> Hello:
+    """Read the first frame of the other side.
+
+    Raises:
+      HandshakeRefused: it is no Hello but the refusal of ours.
+      ProtocolError: it is neither.
+    """
+    if frame.kind is FrameKind.ERROR:
+        raise HandshakeRefused(decode_refusal(frame.body))
+    if frame.kind is not FrameKind.HELLO:
+        raise ProtocolError(f"the first frame is {frame.kind.name}, not HELLO")
+    message = parse(pb.Hello, frame.body)
+    if message.magic != MAGIC:
+        raise ProtocolError(f"the Hello begins with 0x{message.magic:08x}, not with 0x{MAGIC:08x}")
+    return Hello(
+        role=known(_ROLES, message.role, "role"),
+        cluster=message.cluster,
+        cluster_id=ClusterId(message.cluster_id),
+        node_id=NodeId(message.node_id),
+        incarnation=Incarnation(message.incarnation),
+        version_min=message.version_min,
+        version_max=message.version_max,
+        features=message.features,
+        credentials=message.credentials,
+        software=message.software,
+        leader_id=NodeId(message.leader_id),
+        leader_address=message.leader_address,
+        endpoints=tuple(Endpoint(NodeId(one.node_id), one.address) for one in message.endpoints),
+    )
+
+
+def judge_hello(
+    ours: Hello,
+    theirs: Hello,
+    *,
+    expected_node_id: NodeId | None = None,
+    expected_incarnation: Incarnation | None = None,
+) -> Refusal | None:
+    """Whether the two may talk: None, or why not. Either side asks with its own Hello first.
+
+    `expected_node_id`: whom a dialer meant to reach. `expected_incarnation`: the one under which the
+    other side's node id is known; another one is a node that lost its disk and must not vote again.
+    """
+    if min(ours.version_max, theirs.version_max) < max(ours.version_min, theirs.version_min):
+        return _refused("VERSION_UNSUPPORTED", f"{_versions(ours)} and {_versions(theirs)} have no version in common")
+    return _judge_cluster(ours, theirs) or _judge_node(ours, theirs, expected_node_id, expected_incarnation)
+
+
+def _judge_cluster(ours: Hello, theirs: Hello) -> Refusal | None:
+    # Between two nodes "not known" is no excuse: a node without its cluster's id has no business here.
+    strict = ours.role is PeerRole.PEER and theirs.role is PeerRole.PEER
+    if ours.cluster != theirs.cluster and (strict or (ours.cluster and theirs.cluster)):
+        return _refused("WRONG_CLUSTER", f"this is cluster {ours.cluster!r}, the other side means {theirs.cluster!r}")
+    if ours.cluster_id != theirs.cluster_id and (strict or (ours.cluster_id and theirs.cluster_id)):
+        ids = f"here the id is {ours.cluster_id:016x}, there {theirs.cluster_id:016x}"
+        return _refused("WRONG_CLUSTER", f"two clusters are called {ours.cluster!r}: {ids}")
+    return None
+
+
+def _judge_node(
+    ours: Hello, theirs: Hello, expected_node_id: NodeId | None, expected_incarnation: Incarnation | None
+) -> Refusal | None:
+    if theirs.role is PeerRole.CLIENT:
+        return None
+    name = theirs.node_id
+    if not name:
+        return _refused("NODE_ID_MISSING", "a node must say its id")
+    if name == ours.node_id:
+        return _refused("NODE_ID_TAKEN", f"both sides say that they are node {name!r}")
+    if expected_node_id is not None and name != expected_node_id:
+        return _refused("WRONG_NODE", f"node {expected_node_id!r} was expected here, not {name!r}")
+    if expected_incarnation is not None and theirs.incarnation != expected_incarnation:
+        known_as = f"known with incarnation {expected_incarnation:016x}, now it says {theirs.incarnation:016x}"
+        return _refused("NODE_ID_REUSED", f"node {name!r} is {known_as}: a new disk needs a new node id")
+    return None
+
+
+def _versions(hello: Hello) -> str:
+    speaker = hello.software or hello.node_id or hello.role.name.lower()
+    return f"{speaker} (protocol {hello.version_min} to {hello.version_max})"
+
+
+def _refused(reason: str, message: str) -> Refusal:
+    return Refusal(Code.FAILED_PRECONDITION, reason, message)

@@ -1,0 +1,224 @@
+"""Raft messages as the bodies of frames between peers, and back.
+
+Sender and receiver are those of the connection and are not repeated in the bytes. What a peer sent
+is checked here as far as its shape goes: kinds are known, numbers leave room to count on, entries
+follow each other without a gap and with terms that never fall. Whether it makes sense now is for raft/.
+
+Entry bodies are the bulk of all traffic, so they are framed by hand and copied once. Measured: an
+AppendRequest of 64 KiB takes 5 us that way and 116 us by the generated class. Keeping the bytes for
+the next peer would save less than a hundredth of a loop turn, so every message is encoded for itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, assert_never
+
+from bankd.errors import ProtocolError
+from bankd.pb import raft_pb2 as pb
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryType,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from bankd.types import LogIndex, NodeId, Term
+from bankd.wire.parsing import known, parse
+from bankd.wire.varint import bytes_tag, varint, varint_tag
+
+COUNTER_MAX: Final = 2**63 - 1  # of terms, indexes and rounds: nobody gets there, so what is beyond is made up
+
+_TERM: Final = varint_tag(pb.Message.TERM_FIELD_NUMBER)
+_APPEND: Final = bytes_tag(pb.Message.APPEND_REQUEST_FIELD_NUMBER)
+_PREV_INDEX: Final = varint_tag(pb.AppendRequest.PREV_INDEX_FIELD_NUMBER)
+_PREV_TERM: Final = varint_tag(pb.AppendRequest.PREV_TERM_FIELD_NUMBER)
+_COMMIT_INDEX: Final = varint_tag(pb.AppendRequest.COMMIT_INDEX_FIELD_NUMBER)
+_ENTRY: Final = bytes_tag(pb.AppendRequest.ENTRIES_FIELD_NUMBER)
+_ENTRY_INDEX: Final = varint_tag(pb.Entry.INDEX_FIELD_NUMBER)
+_ENTRY_TERM: Final = varint_tag(pb.Entry.TERM_FIELD_NUMBER)
+_ENTRY_TYPE: Final = varint_tag(pb.Entry.TYPE_FIELD_NUMBER)
+_ENTRY_BODY: Final = bytes_tag(pb.Entry.BODY_FIELD_NUMBER)
+
+_ENTRY_TYPES: Final[Mapping[int, EntryType]] = {int(kind): kind for kind in EntryType}
+
+
+def encode_message(message: Message) -> bytes:
+    """The body of an ITEM frame of Method.RAFT."""
+    if isinstance(message, AppendRequest):
+        return _encode_append(message)
+    return _encode_small(message).SerializeToString()
+
+
+def _encode_append(message: AppendRequest) -> bytes:
+    """A pb.Message with an append_request, the entries' bodies joined in as they are."""
+    append = [
+        *(_PREV_INDEX, varint(message.prev_index)),
+        *(_PREV_TERM, varint(message.prev_term)),
+        *(_COMMIT_INDEX, varint(message.commit_index)),
+    ]
+    for entry in message.entries:
+        append += _encode_entry(entry)
+    size = sum(map(len, append))
+    return b"".join((_TERM, varint(message.term), _APPEND, varint(size), *append))
+
+
+def _encode_entry(entry: Entry) -> tuple[bytes, bytes, bytes, bytes]:
+    """One element of AppendRequest.entries, in pieces."""
+    body = entry.body
+    head = b"".join((
+        *(_ENTRY_INDEX, varint(entry.index)),
+        *(_ENTRY_TERM, varint(entry.term)),
+        *(_ENTRY_TYPE, varint(entry.type)),
+        *(_ENTRY_BODY, varint(len(body))),
+    ))  # fmt: skip
+    return _ENTRY, varint(len(head) + len(body)), head, body
+
+
+def _encode_small(
+    message: VoteRequest
+    | VoteResponse
+    | AppendResponse
+    | HeartbeatRequest
+    | HeartbeatResponse
+    | ReadIndexRequest
+    | ReadIndexResponse
+    | TimeoutNow,
+) -> pb.Message:
+    term = message.term
+    match message:
+        case AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term):
+            response = pb.AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term)
+            return pb.Message(term=term, append_response=response)
+        case HeartbeatRequest(commit_index=commit, read_round=read_round):
+            return pb.Message(
+                term=term, heartbeat_request=pb.HeartbeatRequest(commit_index=commit, read_round=read_round)
+            )
+        case HeartbeatResponse(read_round=read_round):
+            return pb.Message(term=term, heartbeat_response=pb.HeartbeatResponse(read_round=read_round))
+        case ReadIndexRequest(read_id=read_id):
+            return pb.Message(term=term, read_index_request=pb.ReadIndexRequest(read_id=read_id))
+        case ReadIndexResponse(read_id=read_id, index=index, refused=refused):
+            answer = pb.ReadIndexResponse(read_id=read_id, index=index, refused=refused)
+            return pb.Message(term=term, read_index_response=answer)
+        case VoteRequest():
+            request = pb.VoteRequest(
+                last_index=message.last_index,
+                last_term=message.last_term,
+                pre_vote=message.pre_vote,
+                leadership_transfer=message.leadership_transfer,
+            )
+            return pb.Message(term=term, vote_request=request)
+        case VoteResponse(granted=granted, pre_vote=pre_vote):
+            return pb.Message(term=term, vote_response=pb.VoteResponse(granted=granted, pre_vote=pre_vote))
+        case TimeoutNow():
+            return pb.Message(term=term, timeout_now=pb.TimeoutNow())
+        case _:
+            assert_never(message)
+
+
+def decode_message(body: bytes, *, sender: NodeId, to: NodeId) -> Message:
+    """Raises ProtocolError: no Raft message, or one that no sound peer could have sent."""
+    message = parse(pb.Message, body)
+    decode = known(_DECODERS, message.WhichOneof("kind"), "Raft message")
+    _bounded(message.term)
+    return decode(message, to, sender, Term(message.term))
+
+
+def _bounded(*counters: int) -> None:
+    if max(counters) > COUNTER_MAX:
+        raise ProtocolError(f"a term, index or round of {max(counters)}")
+
+
+def _vote_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> VoteRequest:
+    request = message.vote_request
+    _bounded(request.last_index, request.last_term)
+    last_index, last_term = LogIndex(request.last_index), Term(request.last_term)
+    return VoteRequest(to, sender, term, last_index, last_term, request.pre_vote, request.leadership_transfer)
+
+
+def _vote_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> VoteResponse:
+    return VoteResponse(to, sender, term, message.vote_response.granted, message.vote_response.pre_vote)
+
+
+def _append_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> AppendRequest:
+    request = message.append_request
+    prev_index, prev_term, commit_index = request.prev_index, request.prev_term, request.commit_index
+    _bounded(prev_index + len(request.entries), prev_term, commit_index)
+    return AppendRequest(
+        to,
+        sender,
+        term,
+        LogIndex(prev_index),
+        Term(prev_term),
+        LogIndex(commit_index),
+        tuple(_entries(request.entries, prev_index, prev_term, term)),
+    )
+
+
+def _entries(entries: Iterable[pb.Entry], index: int, entry_term: int, term: Term) -> Iterable[Entry]:
+    """The entries that follow (index, entry_term) in the log of a leader of `term`."""
+    for entry in entries:
+        index += 1
+        if entry.index != index:
+            raise ProtocolError(f"entry {entry.index} where entry {index} was due")
+        if not entry_term <= entry.term <= term or entry.term == 0:
+            raise ProtocolError(f"entry {index} has term {entry.term}, behind {entry_term} and from a leader of {term}")
+        entry_term = entry.term
+        kind = known(_ENTRY_TYPES, entry.type, "entry type")
+        yield Entry(LogIndex(index), Term(entry_term), kind, entry.body)
+
+
+def _append_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> AppendResponse:
+    response = message.append_response
+    match_index, hint_index, hint_term = response.match_index, response.hint_index, response.hint_term
+    _bounded(match_index, hint_index, hint_term)
+    return AppendResponse(
+        to, sender, term, response.accepted, LogIndex(match_index), LogIndex(hint_index), Term(hint_term)
+    )
+
+
+def _heartbeat_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatRequest:
+    request = message.heartbeat_request
+    _bounded(request.commit_index, request.read_round)
+    return HeartbeatRequest(to, sender, term, LogIndex(request.commit_index), request.read_round)
+
+
+def _heartbeat_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatResponse:
+    read_round = message.heartbeat_response.read_round
+    _bounded(read_round)
+    return HeartbeatResponse(to, sender, term, read_round)
+
+
+def _read_index_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> ReadIndexRequest:
+    read_id = message.read_index_request.read_id
+    _bounded(read_id)
+    return ReadIndexRequest(to, sender, term, read_id)
+
+
+def _read_index_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> ReadIndexResponse:
+    response = message.read_index_response
+    _bounded(response.read_id, response.index)
+    return ReadIndexResponse(to, sender, term, response.read_id, LogIndex(response.index), response.refused)
+
+
+def _timeout_now(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> TimeoutNow:
+    return TimeoutNow(to, sender, term)
+
+
+_DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term], Message]]] = {
+    "vote_request": _vote_request,
+    "vote_response": _vote_response,
+    "append_request": _append_request,
+    "append_response": _append_response,
+    "heartbeat_request": _heartbeat_request,
+    "heartbeat_response": _heartbeat_response,
+    "read_index_request": _read_index_request,
+    "read_index_response": _read_index_response,
+    "timeout_now": _timeout_now,
+}
