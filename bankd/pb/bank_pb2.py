@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/bank.proto\x12\x07\x62\x61nk.v1\"\x17\n\tAccountId\x12\n\n\x02id\x18\x01 \x01(\t\"\x18\n\nClientTxId\x12\n\n\x02id\x18\x01 \x01(\t\"}\n\x14\x43reateAccountRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x17\n\x0finitial_balance\x18\x02 \x01(\x03\x12\'\n\nrequest_id\x18\x03 \x01(\x0b\x32\x13.bank.v1.ClientTxId\"H\n\x15\x43reateAccountResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\"Q\n\x0bReadOptions\x12\x1f\n\x04mode\x18\x01 \x01(\x0e\x32\x11.bank.v1.ReadMode\x12\x12\n\nmax_age_ms\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\x04\"\\\n\x11GetBalanceRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\"\n\x04read\x18\x02 \x01(\x0b\x32\x14.bank.v1.ReadOptions\"U\n\x12GetBalanceResponse\x12\x14\n\x07\x62\x61lance\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x04\x42\n\n\x08_balance\"\x8e\x01\n\x0fTransferRequest\x12 \n\x04\x66rom\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x1e\n\x02to\x18\x02 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12)\n\x0c\x63lient_tx_id\x18\x04 \x01(\x0b\x32\x13.bank.v1.ClientTxId\"\x92\x01\n\x10TransferResponse\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.bank.v1.TransferStatus\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0f\n\x07time_ns\x18\x04 \x01(\x06\x12\x16\n\tavailable\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_available\"i\n\x18GetTransferStatusRequest\x12)\n\x0c\x63lient_tx_id\x18\x01 \x01(\x0b\x32\x13.bank.v1.ClientTxId\x12\"\n\x04read\x18\x02 \x01(\x0b\x32\x14.bank.v1.ReadOptions\"\x91\x02\n\x19GetTransferStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.bank.v1.TransferStatus\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0f\n\x07time_ns\x18\x04 \x01(\x06\x12\x16\n\tavailable\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12 \n\x04\x66rom\x18\x06 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x1e\n\x02to\x18\x07 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x12\n\nread_index\x18\t \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\n \x01(\x04\x42\x0c\n\n_available*\x8e\x01\n\x0eTransferStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x10\n\x0c\x43OMMITTED_OK\x10\x01\x12 \n\x1c\x43OMMITTED_INSUFFICIENT_FUNDS\x10\x02\x12\x1d\n\x19\x43OMMITTED_INVALID_ACCOUNT\x10\x03\x12\x1c\n\x18\x43OMMITTED_LIMIT_EXCEEDED\x10\x04*M\n\x08ReadMode\x12\x10\n\x0cLINEARIZABLE\x10\x00\x12\t\n\x05LEASE\x10\x01\x12\x0b\n\x07\x42OUNDED\x10\x02\x12\x0c\n\x08\x41T_LEAST\x10\x03\x12\t\n\x05STALE\x10\x04\x32\xc1\x02\n\x0b\x42\x61nkService\x12N\n\rCreateAccount\x12\x1d.bank.v1.CreateAccountRequest\x1a\x1e.bank.v1.CreateAccountResponse\x12\x45\n\nGetBalance\x12\x1a.bank.v1.GetBalanceRequest\x1a\x1b.bank.v1.GetBalanceResponse\x12?\n\x08Transfer\x12\x18.bank.v1.TransferRequest\x1a\x19.bank.v1.TransferResponse\x12Z\n\x11GetTransferStatus\x12!.bank.v1.GetTransferStatusRequest\x1a\".bank.v1.GetTransferStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/bank.proto\x12\x07\x62\x61nk.v1\"\x17\n\tAccountId\x12\n\n\x02id\x18\x01 \x01(\t\"\x18\n\nClientTxId\x12\n\n\x02id\x18\x01 \x01(\t\"}\n\x14\x43reateAccountRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x17\n\x0finitial_balance\x18\x02 \x01(\x03\x12\'\n\nrequest_id\x18\x03 \x01(\x0b\x32\x13.bank.v1.ClientTxId\"`\n\x15\x43reateAccountResponse\x12\x0f\n\x07success\x18\x01 \x01(\x08\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x16\n\x0elimit_exceeded\x18\x04 \x01(\x08\"Q\n\x0bReadOptions\x12\x1f\n\x04mode\x18\x01 \x01(\x0e\x32\x11.bank.v1.ReadMode\x12\x12\n\nmax_age_ms\x18\x02 \x01(\x04\x12\r\n\x05index\x18\x03 \x01(\x04\"\\\n\x11GetBalanceRequest\x12#\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\"\n\x04read\x18\x02 \x01(\x0b\x32\x14.bank.v1.ReadOptions\"U\n\x12GetBalanceResponse\x12\x14\n\x07\x62\x61lance\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\x03 \x01(\x04\x42\n\n\x08_balance\"\x8e\x01\n\x0fTransferRequest\x12 \n\x04\x66rom\x18\x01 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x1e\n\x02to\x18\x02 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x0e\n\x06\x61mount\x18\x03 \x01(\x03\x12)\n\x0c\x63lient_tx_id\x18\x04 \x01(\x0b\x32\x13.bank.v1.ClientTxId\"\x92\x01\n\x10TransferResponse\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.bank.v1.TransferStatus\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0f\n\x07time_ns\x18\x04 \x01(\x06\x12\x16\n\tavailable\x18\x05 \x01(\x03H\x00\x88\x01\x01\x42\x0c\n\n_available\"i\n\x18GetTransferStatusRequest\x12)\n\x0c\x63lient_tx_id\x18\x01 \x01(\x0b\x32\x13.bank.v1.ClientTxId\x12\"\n\x04read\x18\x02 \x01(\x0b\x32\x14.bank.v1.ReadOptions\"\x91\x02\n\x19GetTransferStatusResponse\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.bank.v1.TransferStatus\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05index\x18\x03 \x01(\x04\x12\x0f\n\x07time_ns\x18\x04 \x01(\x06\x12\x16\n\tavailable\x18\x05 \x01(\x03H\x00\x88\x01\x01\x12 \n\x04\x66rom\x18\x06 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x1e\n\x02to\x18\x07 \x01(\x0b\x32\x12.bank.v1.AccountId\x12\x0e\n\x06\x61mount\x18\x08 \x01(\x03\x12\x12\n\nread_index\x18\t \x01(\x04\x12\x0e\n\x06\x61ge_ms\x18\n \x01(\x04\x42\x0c\n\n_available*\x8e\x01\n\x0eTransferStatus\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x10\n\x0c\x43OMMITTED_OK\x10\x01\x12 \n\x1c\x43OMMITTED_INSUFFICIENT_FUNDS\x10\x02\x12\x1d\n\x19\x43OMMITTED_INVALID_ACCOUNT\x10\x03\x12\x1c\n\x18\x43OMMITTED_LIMIT_EXCEEDED\x10\x04*M\n\x08ReadMode\x12\x10\n\x0cLINEARIZABLE\x10\x00\x12\t\n\x05LEASE\x10\x01\x12\x0b\n\x07\x42OUNDED\x10\x02\x12\x0c\n\x08\x41T_LEAST\x10\x03\x12\t\n\x05STALE\x10\x04\x32\xc1\x02\n\x0b\x42\x61nkService\x12N\n\rCreateAccount\x12\x1d.bank.v1.CreateAccountRequest\x1a\x1e.bank.v1.CreateAccountResponse\x12\x45\n\nGetBalance\x12\x1a.bank.v1.GetBalanceRequest\x1a\x1b.bank.v1.GetBalanceResponse\x12?\n\x08Transfer\x12\x18.bank.v1.TransferRequest\x1a\x19.bank.v1.TransferResponse\x12Z\n\x11GetTransferStatus\x12!.bank.v1.GetTransferStatusRequest\x1a\".bank.v1.GetTransferStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bankd.pb.bank_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSFERSTATUS']._serialized_start=1226
-  _globals['_TRANSFERSTATUS']._serialized_end=1368
-  _globals['_READMODE']._serialized_start=1370
-  _globals['_READMODE']._serialized_end=1447
+  _globals['_TRANSFERSTATUS']._serialized_start=1250
+  _globals['_TRANSFERSTATUS']._serialized_end=1392
+  _globals['_READMODE']._serialized_start=1394
+  _globals['_READMODE']._serialized_end=1471
   _globals['_ACCOUNTID']._serialized_start=32
   _globals['_ACCOUNTID']._serialized_end=55
   _globals['_CLIENTTXID']._serialized_start=57
@@ -42,21 +42,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEACCOUNTREQUEST']._serialized_start=83
   _globals['_CREATEACCOUNTREQUEST']._serialized_end=208
   _globals['_CREATEACCOUNTRESPONSE']._serialized_start=210
-  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=282
-  _globals['_READOPTIONS']._serialized_start=284
-  _globals['_READOPTIONS']._serialized_end=365
-  _globals['_GETBALANCEREQUEST']._serialized_start=367
-  _globals['_GETBALANCEREQUEST']._serialized_end=459
-  _globals['_GETBALANCERESPONSE']._serialized_start=461
-  _globals['_GETBALANCERESPONSE']._serialized_end=546
-  _globals['_TRANSFERREQUEST']._serialized_start=549
-  _globals['_TRANSFERREQUEST']._serialized_end=691
-  _globals['_TRANSFERRESPONSE']._serialized_start=694
-  _globals['_TRANSFERRESPONSE']._serialized_end=840
-  _globals['_GETTRANSFERSTATUSREQUEST']._serialized_start=842
-  _globals['_GETTRANSFERSTATUSREQUEST']._serialized_end=947
-  _globals['_GETTRANSFERSTATUSRESPONSE']._serialized_start=950
-  _globals['_GETTRANSFERSTATUSRESPONSE']._serialized_end=1223
-  _globals['_BANKSERVICE']._serialized_start=1450
-  _globals['_BANKSERVICE']._serialized_end=1771
+  _globals['_CREATEACCOUNTRESPONSE']._serialized_end=306
+  _globals['_READOPTIONS']._serialized_start=308
+  _globals['_READOPTIONS']._serialized_end=389
+  _globals['_GETBALANCEREQUEST']._serialized_start=391
+  _globals['_GETBALANCEREQUEST']._serialized_end=483
+  _globals['_GETBALANCERESPONSE']._serialized_start=485
+  _globals['_GETBALANCERESPONSE']._serialized_end=570
+  _globals['_TRANSFERREQUEST']._serialized_start=573
+  _globals['_TRANSFERREQUEST']._serialized_end=715
+  _globals['_TRANSFERRESPONSE']._serialized_start=718
+  _globals['_TRANSFERRESPONSE']._serialized_end=864
+  _globals['_GETTRANSFERSTATUSREQUEST']._serialized_start=866
+  _globals['_GETTRANSFERSTATUSREQUEST']._serialized_end=971
+  _globals['_GETTRANSFERSTATUSRESPONSE']._serialized_start=974
+  _globals['_GETTRANSFERSTATUSRESPONSE']._serialized_end=1247
+  _globals['_BANKSERVICE']._serialized_start=1474
+  _globals['_BANKSERVICE']._serialized_end=1795
 # @@protoc_insertion_point(module_scope)

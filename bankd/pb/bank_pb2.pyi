@@ -55,14 +55,16 @@ class CreateAccountRequest(_message.Message):
     def __init__(self, account: _Optional[_Union[AccountId, _Mapping]] = ..., initial_balance: _Optional[int] = ..., request_id: _Optional[_Union[ClientTxId, _Mapping]] = ...) -> None: ...
 
 class CreateAccountResponse(_message.Message):
-    __slots__ = ("success", "message", "index")
+    __slots__ = ("success", "message", "index", "limit_exceeded")
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_EXCEEDED_FIELD_NUMBER: _ClassVar[int]
     success: bool
     message: str
     index: int
-    def __init__(self, success: bool = ..., message: _Optional[str] = ..., index: _Optional[int] = ...) -> None: ...
+    limit_exceeded: bool
+    def __init__(self, success: bool = ..., message: _Optional[str] = ..., index: _Optional[int] = ..., limit_exceeded: bool = ...) -> None: ...
 
 class ReadOptions(_message.Message):
     __slots__ = ("mode", "max_age_ms", "index")

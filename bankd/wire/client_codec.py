@@ -70,7 +70,7 @@ def encode_create_account(account: str, initial_balance: int = 0, request_id: st
 
 def decode_create_account(body: bytes) -> AccountCreated:
     response = parse(bank_pb2.CreateAccountResponse, body)
-    return AccountCreated(response.success, LogIndex(response.index))
+    return AccountCreated(response.success, LogIndex(response.index), response.limit_exceeded)
 
 
 def encode_submit_transfers(

@@ -39,14 +39,15 @@ from bankd.wire.methods import Method
 from bankd.wire.requests import Read, Request, Write
 from bankd.wire.status_codec import encode_digest_report, encode_leadership_moved, encode_node_status
 
+ACCOUNT_CREATED: Final = "Account created"
+ACCOUNT_EXISTS: Final = "Account already exists"
+LIMIT_EXCEEDED: Final = "Limit exceeded"
 TRANSFER_MESSAGES: Final[Mapping[int, str]] = {
     TransferStatus.COMMITTED_OK: "Transfer committed",
     TransferStatus.COMMITTED_INSUFFICIENT_FUNDS: "Insufficient funds",
     TransferStatus.COMMITTED_INVALID_ACCOUNT: "Invalid account",
-    TransferStatus.COMMITTED_LIMIT_EXCEEDED: "Limit exceeded",
+    TransferStatus.COMMITTED_LIMIT_EXCEEDED: LIMIT_EXCEEDED,
 }
-ACCOUNT_CREATED: Final = "Account created"
-ACCOUNT_EXISTS: Final = "Account already exists"
 
 Result = Outcome | Answer | NodeStatus | DigestReport | LeadershipMoved
 
@@ -63,9 +64,8 @@ def encode_response(
             return _transfer(request, result)
         case TransfersDone():
             return _batch(result)
-        case AccountCreated(success=success, index=decided):
-            message = ACCOUNT_CREATED if success else ACCOUNT_EXISTS
-            return bank_pb2.CreateAccountResponse(success=success, message=message, index=decided).SerializeToString()
+        case AccountCreated():
+            return _account_created(result)
         case BalanceFound(balance=balance):
             return bank_pb2.GetBalanceResponse(balance=balance, index=index, age_ms=age_ms).SerializeToString()
         case TransferFound(record=transfer):
@@ -91,6 +91,16 @@ def encode_response(
             return _malformed()
         case _:
             assert_never(result)
+
+
+def _account_created(created: AccountCreated) -> bytes:
+    refused = LIMIT_EXCEEDED if created.limit_exceeded else ACCOUNT_EXISTS
+    return bank_pb2.CreateAccountResponse(
+        success=created.success,
+        message=ACCOUNT_CREATED if created.success else refused,
+        index=created.index,
+        limit_exceeded=created.limit_exceeded,
+    ).SerializeToString()
 
 
 def _transfer(request: Request, done: TransfersDone) -> bytes | Refusal:
