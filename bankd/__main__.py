@@ -1,0 +1,7 @@
+"""`python -m bankd`."""
+
+import sys
+
+from bankd.cli import main
+
+sys.exit(main())

@@ -1,0 +1,268 @@
+"""The `bankd` command: find the command, run it, end with a line and an exit code.
+
+Every command is a row of COMMANDS. What a command needs is imported when it runs, so `--help` and a
+mistyped word cost nothing. Here is the one place that catches `NodeError` and turns it into
+`error: REASON: sentence` on stderr and its exit code; an exception that nobody expected is our bug
+and ends with its stack and exit code 10.
+
+argparse cuts the words; finding commands, suggestions and the look of errors are ours, as in bankctl.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
+from typing import ClassVar, Final, NoReturn
+
+import attrs
+
+from bankd import __version__
+from bankd.errors import ConfigInvalid, Exit, NodeError
+
+
+class UsageError(NodeError):
+    """What was typed cannot be understood. Nothing was done."""
+
+    reason: ClassVar[str] = "USAGE"
+    exit_code: ClassVar[Exit] = Exit.USAGE
+
+
+class FileUnusable(NodeError):
+    """A file named on the command line cannot be written."""
+
+    reason: ClassVar[str] = "FILE_UNUSABLE"
+    exit_code: ClassVar[Exit] = Exit.USAGE
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with our section titles, and a mistake is an exception and never an exit."""
+
+    def __init__(self, command: "Command") -> None:
+        super().__init__(
+            prog=f"bankd {command.name}",
+            description=command.summary,
+            epilog=examples(command.examples),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        self.arguments = self.add_argument_group("arguments")
+        self.flags = self.add_argument_group("flags")
+        self.flags.add_argument("-h", "--help", action="help", help="show this help")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        options, surplus = self.parse_known_args(words)
+        if surplus:
+            self.error(f"{surplus[0]!r} is one word too many{suggestion(surplus[0], self._option_string_actions)}")
+        return options
+
+
+@attrs.frozen
+class Command:
+    """`declare` adds arguments and flags to the parser; `run` does it and returns the exit code."""
+
+    name: str
+    summary: str
+    examples: tuple[str, str]
+    declare: Callable[[Parser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code. Raises SystemExit only where argparse shows a help."""
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except ConfigInvalid as invalid:
+        for fault in invalid.faults:
+            complain(invalid.reason, fault)
+        return invalid.exit_code
+    except NodeError as error:
+        complain(error.reason, str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. The interpreter flushes stdout once more at exit: let it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except Exception as error:
+        traceback.print_exc()
+        complain("INTERNAL", f"{type(error).__name__}: {error} (this is a bug in bankd; please report the lines above)")
+        return Exit.INTERNAL
+
+
+def run(words: Sequence[str]) -> int:
+    if not __debug__:
+        raise UsageError("bankd guards its state with assertions (run Python without -O and PYTHONOPTIMIZE)")
+    if not words or words[0] in ("-h", "--help"):
+        print(overview(), end="")
+        return Exit.OK
+    command = COMMANDS.get(words[0])
+    if command is None:
+        raise UsageError(f"{words[0]!r} is no command{suggestion(words[0], COMMANDS)} (see bankd --help)")
+    parser = Parser(command)
+    command.declare(parser)
+    return command.run(parser.parse(words[1:]))
+
+
+def complain(reason: str, sentence: str) -> None:
+    print(f"error: {reason}: {sentence}", file=sys.stderr)
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    similar = get_close_matches(word, known, n=1) or get_close_matches(word.lstrip("-"), known, n=1)
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def overview() -> str:
+    lines = [f"  {command.name:<10}{command.summary}" for command in COMMANDS.values()]
+    head = "usage: bankd COMMAND [flags]\n\nThe server of bank-cluster: nodes and their gateway.\n\ncommands:\n"
+    return head + "\n".join(lines) + "\n\n" + examples(("bankd demo", "bankd serve bankd.toml")) + "\n"
+
+
+def examples(lines: Sequence[str]) -> str:
+    return "\n".join(["examples:", *(f"  {line}" for line in lines)])
+
+
+# The commands
+
+
+def declare_config(parser: Parser) -> None:
+    parser.arguments.add_argument("config", metavar="CONFIG", help="a TOML file; `bankd init` writes one")
+    parser.flags.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        dest="overrides",
+        action="append",
+        default=[],
+        help="override one key; may be repeated",
+    )
+
+
+def declare_check(parser: Parser) -> None:
+    declare_config(parser)
+    parser.flags.add_argument("--print", action="store_true", help="show each value and where it came from")
+
+
+def declare_init(parser: Parser) -> None:
+    parser.arguments.add_argument("file", metavar="FILE", nargs="?", default="bankd.toml", help="default: bankd.toml")
+
+
+def declare_demo(parser: Parser) -> None:
+    flags = parser.flags
+    flags.add_argument("--nodes", metavar="N", type=int, default=3, choices=range(1, 10), help="1 to 9; default: 3")
+    flags.add_argument(
+        "--gateway", action=argparse.BooleanOptionalAction, default=True, help="serve gRPC too; default: yes"
+    )
+    flags.add_argument("--keep", metavar="DIR", help="keep configuration, data and logs there, or go on from them")
+    flags.add_argument("--tour", action="store_true", help="show a killed leader and the money still right, then stop")
+
+
+def declare_nothing(parser: Parser) -> None:
+    pass
+
+
+def serve(options: argparse.Namespace) -> int:
+    from bankd.config import load_config
+    from bankd.node.serve import run
+
+    return run(load_config(options.config, overrides=options.overrides, environ=os.environ).config)
+
+
+def gateway(options: argparse.Namespace) -> int:
+    from bankd.config import Role, load_config
+    from bankd.gateway.serve import run
+
+    return run(load_config(options.config, overrides=options.overrides, environ=os.environ, role=Role.GATEWAY).config)
+
+
+def check(options: argparse.Namespace) -> int:
+    from bankd.config import load_config
+    from bankd.config.render import shown
+
+    try:
+        loaded = load_config(options.config, overrides=options.overrides, environ=os.environ, role=None)
+    except ConfigInvalid as invalid:
+        print("\n".join(invalid.faults))  # what was asked for, so stdout
+        return invalid.exit_code
+    print("\n".join(shown(loaded)) if options.print else f"{options.config}: no faults")
+    return Exit.OK
+
+
+def init(options: argparse.Namespace) -> int:
+    from bankd.config.render import annotated_file
+
+    try:
+        with open(options.file, "x", encoding="utf-8") as file:
+            file.write(annotated_file())
+    except FileExistsError:
+        raise FileUnusable(f"{options.file} exists and is left as it is (name another file)") from None
+    except OSError as error:
+        raise FileUnusable(f"{options.file} cannot be written: {error.strerror}") from None
+    print(f"{options.file} written (next: bankd check {options.file}, then bankd serve {options.file})")
+    return Exit.OK
+
+
+def demo(options: argparse.Namespace) -> int:
+    from bankd.demo import run
+
+    return run(nodes=options.nodes, gateway=options.gateway, keep=options.keep, tour=options.tour)
+
+
+def version(options: argparse.Namespace) -> int:
+    print(f"bankd {__version__}")
+    return Exit.OK
+
+
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command(
+            "serve",
+            "Run one node until SIGTERM or Ctrl-C.",
+            ("bankd serve bankd.toml", "bankd serve bankd.toml --set raft.election_timeout=2s"),
+            declare_config,
+            serve,
+        ),
+        Command(
+            "gateway",
+            "Serve gRPC clients (bank.v1) in a process of its own, through the cluster's nodes.",
+            ("bankd gateway bankd.toml", "bankd gateway bankd.toml --set gateway.listen=127.0.0.1:50052"),
+            declare_config,
+            gateway,
+        ),
+        Command(
+            "check",
+            "Report all faults of a configuration at once; exit code 8 if there are any.",
+            ("bankd check bankd.toml", "bankd check bankd.toml --print"),
+            declare_check,
+            check,
+        ),
+        Command(
+            "init",
+            "Write a configuration to start from, every key explained.",
+            ("bankd init", "bankd init n1.toml"),
+            declare_init,
+            init,
+        ),
+        Command(
+            "demo",
+            "Run a whole cluster on this machine, with sample accounts, until Ctrl-C.",
+            ("bankd demo --nodes 5 --keep demo-data", "bankd demo --tour"),
+            declare_demo,
+            demo,
+        ),
+        Command(
+            "version",
+            "Show the version.",
+            ("bankd version", "bankd version | cut -d' ' -f2"),
+            declare_nothing,
+            version,
+        ),
+    )
+}
