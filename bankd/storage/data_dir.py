@@ -1,0 +1,148 @@
+"""The data directory: who it belongs to, and that one process alone uses it.
+
+    LOCK   held (flock) for the life of the process; holds its pid, for the one that comes second
+    META   identity, see identity.py
+    wal/   the log, see segment.py
+
+Invariant: META is written last. A directory with META has had everything; one without it never voted, never
+acknowledged, and is made anew. A crash between the two is completed by the next start.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFailed
+from bankd.storage.disk import Disk, OsDisk
+from bankd.storage.identity import META_BYTES_MAX, Identity, decode_meta, encode_meta
+from bankd.storage.wal import Wal, WalOptions
+from bankd.types import ClusterId, Incarnation, NodeId
+
+__all__ = ["DataDir", "Identity"]
+
+_LOCK: Final = "LOCK"
+_META: Final = "META"
+_META_NEW: Final = "META.tmp"
+_WAL: Final = "wal"
+
+
+class DataDir:
+    """An open data directory. Holds the lock until `close`, or until the process ends in whatever way."""
+
+    def __init__(self, path: Path, identity: Identity, lock: int, *, is_new: bool) -> None:
+        self.path = path
+        self.identity = identity
+        self.is_new = is_new  # made by this very start
+        self._lock: int | None = lock
+
+    @classmethod
+    def open_or_create(
+        cls,
+        path: Path | str,
+        *,
+        cluster: str,
+        cluster_id: ClusterId,
+        node_id: NodeId,
+        new_incarnation: Callable[[], int],
+        disk: Disk | None = None,
+        wal_options: WalOptions | None = None,
+    ) -> "DataDir":
+        """Lock the directory and check whose it is, or make it (mode 0700) with an empty log.
+
+        `new_incarnation` gives a random u64; it is called only when the directory is made.
+
+        Raises:
+          DataDirLocked: another process has it; names its pid.
+          DataDirForeign: it belongs to another node or cluster, or to a newer format; names whose it is.
+          DataDirUnusable: it cannot be made, read or written, or META is damaged.
+          LogDamaged: META is missing from a directory that holds a log.
+        """
+        path = Path(path)
+        disk = disk or OsDisk()
+        lock = _lock(path)
+        try:
+            identity, is_new = _read_identity(disk, path), False
+            if identity is None:
+                identity = Identity(cluster, cluster_id, node_id, Incarnation(new_incarnation()))
+                _create(disk, path, identity, wal_options or WalOptions())
+                is_new = True
+            _check_owner(path, identity, cluster, cluster_id, node_id)
+        except DiskFailed as error:
+            os.close(lock)
+            raise DataDirUnusable(f"the data directory cannot be used: {error}") from error
+        except BaseException:
+            os.close(lock)
+            raise
+        return cls(path, identity, lock, is_new=is_new)
+
+    @property
+    def wal_dir(self) -> Path:
+        return self.path / _WAL
+
+    def close(self) -> None:
+        """Let go of the lock. Files opened inside must be closed before."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock(path: Path) -> int:
+    """Make the directory where it is missing and take its lock; return the descriptor that holds it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DataDirUnusable(
+            f"the data directory {path} cannot be used: {error.strerror} (check the path, its owner and its mode)"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(descriptor)
+        raise DataDirLocked(
+            f"the data directory {path} is in use by the process with pid {holder}: stop that one, or use another directory"
+        ) from error
+    except OSError as error:
+        os.close(descriptor)
+        raise DataDirUnusable(f"the data directory {path} cannot be locked: {error.strerror}") from error
+    return descriptor
+
+
+def _read_identity(disk: Disk, path: Path) -> Identity | None:
+    if _META not in disk.listdir(path):
+        return None
+    file = disk.open(path / _META)
+    try:
+        return decode_meta(file.pread(META_BYTES_MAX, 0), str(path / _META))
+    finally:
+        file.close()
+
+
+def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> None:
+    disk.mkdir(path / _WAL)
+    Wal.create(disk, path / _WAL, identity, options)
+    file = disk.create(path / _META_NEW)
+    try:
+        file.truncate(0)
+        file.pwrite(encode_meta(identity), 0)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(path / _META_NEW, path / _META)
+    disk.fsync_dir(path)
+    disk.fsync_dir(path.parent)
+
+
+def _check_owner(path: Path, found: Identity, cluster: str, cluster_id: ClusterId, node_id: NodeId) -> None:
+    if (found.cluster, found.cluster_id, found.node_id) == (cluster, cluster_id, node_id):
+        return
+    raise DataDirForeign(
+        f"the data directory {path} belongs to node {found.node_id} of cluster {found.cluster} "
+        f"({found.cluster_id:016x}), this is {node_id} of {cluster} ({cluster_id:016x}): "
+        "correct node.data_dir, node.id or cluster.name"
+    )

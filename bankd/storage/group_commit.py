@@ -1,0 +1,120 @@
+"""Group commit: a thread that turns everything that waits into one write and one fdatasync.
+
+While one sync runs, the next writes gather; under load the groups grow by themselves, and an idle
+log costs one sync per write. A second thread fills the next segment with zeros, so that a roll
+waits for nothing.
+
+Invariants:
+- writes become durable in the order of `submit`, and `on_durable(n)` says that all up to n are;
+- `on_durable` is called only after a sync that covers it returned;
+- after the first failure nothing more is written or reported, and `on_failed` was called once.
+
+Both callbacks run on these threads: they hand over and return.
+"""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from time import perf_counter
+from typing import Final
+
+from bankd.raft.ready import Persist
+from bankd.storage.wal import Wal
+
+GROUP_WRITES_MAX: Final = 1024  # one batch's upper bounds: what waits longer goes into the next sync
+GROUP_BYTES_MAX: Final = 8 << 20  # of entry bodies; reached at hundreds of MB/s, below that the disk sets the pace
+
+
+class GroupCommit:
+    """Owns an open Wal from here on, until `close` has returned."""
+
+    def __init__(
+        self,
+        wal: Wal,
+        *,
+        on_durable: Callable[[int, float], None],
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        """Start the threads.
+
+        `on_durable(write_seq, duration_s)`: all writes up to that number are durable; the duration is that of the
+        group's write and sync in seconds, 0.0 when there was nothing to write.
+        `on_failed(error)`: the log failed (DiskFailed, DiskFull) or we have a bug; the process must end.
+        """
+        self._wal = wal
+        self._on_durable = on_durable
+        self._on_failed = on_failed
+        self._queue: SimpleQueue[Persist | None] = SimpleQueue()
+        self._rolled: SimpleQueue[bool] = SimpleQueue()  # true: fill a spare; false: end
+        self._failed = threading.Lock()  # taken for ever by the first failure
+        self._closing = False
+        self._writer = threading.Thread(target=self._write_groups, name="wal-writer", daemon=True)
+        self._filler = threading.Thread(target=self._fill_spares, name="wal-filler", daemon=True)
+        self._writer.start()
+        self._filler.start()
+
+    def submit(self, persist: Persist) -> None:
+        """Take in a write; never blocks. The caller bounds how much it has under way."""
+        self._queue.put(persist)
+
+    def close(self) -> None:
+        """Finish what was submitted, end both threads, close the log. Blocks; a hung disk hangs it.
+
+        Nothing may be submitted any more. Both callbacks may still come while this runs, none after.
+        """
+        self._closing = True
+        self._queue.put(None)
+        self._writer.join()
+        self._filler.join()
+        self._wal.close()
+
+    def _write_groups(self) -> None:
+        sequence = 0
+        try:
+            while (group := self._next_group()) and not self._failed.locked():
+                self._commit(group)
+                if self._wal.sequence != sequence:
+                    sequence = self._wal.sequence
+                    self._rolled.put(True)
+        except Exception as error:  # the thread's edge: whatever ended it must end the process
+            self._fail(error)
+        finally:
+            self._rolled.put(False)
+
+    def _next_group(self) -> list[Persist]:
+        """Wait for a write and return it with all that wait behind it; nothing when closing."""
+        queue = self._queue
+        group: list[Persist] = []
+        size = 0
+        while not group or (not queue.empty() and len(group) < GROUP_WRITES_MAX and size < GROUP_BYTES_MAX):
+            persist = queue.get()
+            if persist is None:
+                queue.put(None)  # found again after this group
+                break
+            group.append(persist)
+            for entry in persist.entries:
+                size += len(entry.body)
+        return group
+
+    def _commit(self, group: list[Persist]) -> None:
+        writes = [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
+        duration_s = 0.0
+        if writes:
+            started = perf_counter()
+            self._wal.write(writes)
+            self._wal.sync()
+            duration_s = perf_counter() - started
+        self._on_durable(group[-1].write_seq, duration_s)
+
+    def _fill_spares(self) -> None:
+        try:
+            while self._rolled.get():
+                for _ in self._wal.fill_spare():
+                    if self._closing:
+                        return
+        except Exception as error:  # as above
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        if self._failed.acquire(blocking=False):
+            self._on_failed(error)

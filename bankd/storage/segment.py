@@ -1,0 +1,155 @@
+"""Segments: the files that the log is cut into. Their names, their header, their making.
+
+A segment is `<sequence>-<first index>.wal`: both in decimal, counted from 1. It is filled with zeros to
+its capacity and synced under a temporary name before its header goes in, so that fdatasync later has
+no metadata to write, and so that a sector which is still zero was never written.
+
+    header (one sector)   magic · u32 version · u64 cluster id · u64 incarnation · u64 sequence · u64 first index
+                          · u64 first batch · u64 nonce · u64 capacity · u32 running CRC so far
+                          · u16 length of node id · node id · zeros · u32 CRC32C of all that
+
+The first index is the log's next one when the segment was begun; records inside may still
+overwrite lower ones (a new leader's entries replace a suffix, wherever that began).
+
+Invariant: a name that ends in .wal has a durable header. It appears by one rename, and nothing is
+written behind the header before the directory is synced.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import attrs
+import google_crc32c
+
+from bankd.errors import DataDirForeign, LogDamaged
+from bankd.storage.disk import Disk, DiskFile
+from bankd.storage.identity import Identity
+from bankd.storage.records import SECTOR_BYTES
+from bankd.types import LogIndex
+
+VERSION: Final = 1
+ZERO_CHUNK_BYTES: Final = 1 << 20  # written and synced at a time, so that a log write in between waits for no more
+SEQUENCE_MAX: Final = 10**10 - 1  # what the name has room for
+
+_MAGIC: Final = b"BANKWAL\n"
+_HEADER: Final = struct.Struct("<8sIQQQQQQQIH")
+_CRC: Final = struct.Struct("<I")
+_NAME: Final = re.compile(r"(\d{10})-(\d{20})\.wal")
+_ADVICE: Final = (
+    "the log is left as it is, because cutting here could lose acknowledged writes: "
+    "put the directory aside and bring the node back as a new one, or put back an undamaged copy of this file"
+)
+
+
+@attrs.frozen
+class SegmentHeader:
+    sequence: int
+    first_index: LogIndex
+    first_batch: int
+    nonce: int  # random: batches of this segment carry it, and nobody outside the file knows it
+    capacity: int  # bytes filled with zeros before use; one batch too large for any segment may go beyond
+    running_crc: int  # of the log before this segment
+
+    @property
+    def name(self) -> str:
+        return f"{self.sequence:010}-{self.first_index:020}.wal"
+
+
+def damaged(path: Path, offset: int, expected: str) -> LogDamaged:
+    """Name the file, the place and what should be there; say what to do."""
+    return LogDamaged(f"{path} at byte {offset}: expected {expected}; {_ADVICE}")
+
+
+def sequence_of(path: Path) -> int:
+    """Return the sequence number in a segment's name.
+
+    Raises:
+      LogDamaged: no segment is called that.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise damaged(path, 0, "a name of the form <sequence>-<first index>.wal")
+    return int(match[1])
+
+
+def encode_header(header: SegmentHeader, identity: Identity) -> bytes:
+    node_id = identity.node_id.encode()
+    fixed = _HEADER.pack(
+        _MAGIC,
+        VERSION,
+        identity.cluster_id,
+        identity.incarnation,
+        header.sequence,
+        header.first_index,
+        header.first_batch,
+        header.nonce,
+        header.capacity,
+        header.running_crc,
+        len(node_id),
+    )
+    covered = (fixed + node_id).ljust(SECTOR_BYTES - _CRC.size, b"\0")
+    assert len(covered) == SECTOR_BYTES - _CRC.size, f"node id of {len(node_id)} bytes"
+    return covered + _CRC.pack(google_crc32c.value(covered))
+
+
+def header_crc(sector: bytes) -> int:
+    """Return the CRC that ends a header's sector: the segment's batches continue it."""
+    (crc,) = _CRC.unpack_from(sector, SECTOR_BYTES - _CRC.size)
+    return int(crc)
+
+
+def decode_header(data: bytes, path: Path, identity: Identity) -> SegmentHeader:
+    """Return the header of the segment `path`, whose bytes begin with `data`.
+
+    Raises:
+      LogDamaged: it is broken, or is another segment's.
+      DataDirForeign: another node or a newer program wrote it.
+    """
+    sector = data[:SECTOR_BYTES]
+    if len(sector) < SECTOR_BYTES or header_crc(sector) != google_crc32c.value(sector[: -_CRC.size]):
+        raise damaged(path, 0, "a segment header with a right checksum")
+    magic, version, cluster_id, incarnation, *fields, node_bytes = _HEADER.unpack_from(sector)
+    if magic != _MAGIC:
+        raise damaged(path, 0, "a segment of this program")
+    if version != VERSION:
+        raise DataDirForeign(f"{path} has format {version}, this program knows {VERSION}: start a matching bankd")
+    node_id = sector[_HEADER.size : _HEADER.size + node_bytes].decode()
+    if (cluster_id, node_id, incarnation) != (identity.cluster_id, identity.node_id, identity.incarnation):
+        raise DataDirForeign(
+            f"{path} belongs to node {node_id} (incarnation {incarnation:016x}) of cluster {cluster_id:016x}, this is "
+            f"{identity.node_id} ({identity.incarnation:016x}) of {identity.cluster_id:016x}: put back its own log"
+        )
+    header = SegmentHeader(*fields)
+    if header.name != path.name:
+        raise damaged(path, 0, f"segment {path.name}, not {header.name} under another name")
+    return header
+
+
+def fill_with_zeros(file: DiskFile, start: int, end: int) -> Iterator[None]:
+    """Write zeros from byte `start` to byte `end`, durably, a chunk at each step."""
+    zeros = bytes(ZERO_CHUNK_BYTES)
+    for offset in range(start, end, ZERO_CHUNK_BYTES):
+        file.pwrite(zeros[: end - offset], offset)
+        file.sync()
+        yield
+
+
+def begin(disk: Disk, prepared: Path, header: SegmentHeader, identity: Identity) -> tuple[DiskFile, int]:
+    """Turn a prepared file of zeros into the segment that `header` describes, durably.
+
+    Returns the open segment and the CRC that its first batch continues.
+    """
+    sector = encode_header(header, identity)
+    path = prepared.parent / header.name
+    file = disk.open(prepared)
+    try:
+        file.pwrite(sector, 0)
+        file.sync()
+    finally:
+        file.close()
+    disk.rename(prepared, path)
+    disk.fsync_dir(path.parent)
+    return disk.open(path), header_crc(sector)

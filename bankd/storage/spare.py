@@ -1,0 +1,44 @@
+"""A file of zeros, ready to become the next segment.
+
+Filling 64 MiB takes a tenth of a second and more, too long for a commit to wait. So it is done ahead,
+in steps, by whoever drives `fill`; one thread may fill while another one takes. A file left over by an earlier
+run is taken over and never trusted: every byte is written again, so no stale batch can ever be read.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bankd.storage.disk import Disk
+from bankd.storage.segment import fill_with_zeros
+
+
+class Spare:
+    """At most one prepared file, always at the same path.
+
+    Invariant: `ready` turns true only after all zeros are durable, and false only in `take`.
+    """
+
+    def __init__(self, disk: Disk, path: Path, capacity: int) -> None:
+        self._disk = disk
+        self._path = path
+        self._capacity = capacity
+        self.ready = False
+
+    def fill(self) -> Iterator[None]:
+        """Prepare the file, a chunk of zeros at each step; abandoning the iteration leaves it unprepared.
+
+        Raises DiskFailed, DiskFull.
+        """
+        file = self._disk.create(self._path)
+        try:
+            file.truncate(self._capacity)
+            yield from fill_with_zeros(file, 0, self._capacity)
+        finally:
+            file.close()
+        self.ready = True
+
+    def take(self) -> tuple[Path, int]:
+        """Give the prepared file's path and capacity away. The taker renames it before the next `fill`."""
+        assert self.ready, "took a spare that is not prepared"
+        self.ready = False
+        return self._path, self._capacity

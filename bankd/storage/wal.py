@@ -1,0 +1,223 @@
+"""The write-ahead log: appends batches, makes them durable, moves from segment to segment.
+
+One `write`, then one `sync`, in turn: what a batch says about its forerunner (it was durable) rests on
+that. After a failure nothing more may be called. Formats are in records.py and segment.py, reading back
+in recovery.py.
+
+A roll, in the order that every crash survives:
+1. a prepared file of zeros gets its header, is synced, renamed, and its directory synced;
+2. the old segment gets its seal and is synced;
+3. the next batch goes into the new one.
+So a sealed segment always has a next one, and a missing last segment shows. A crash between 1 and 2
+leaves an untouched segment behind an unsealed one: `open` removes it.
+
+Limits: nothing is deleted yet; a prefix may go once a durable snapshot covers it.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from bankd.raft.messages import Entry, HardState
+from bankd.storage.disk import Disk
+from bankd.storage.identity import Identity
+from bankd.storage.records import SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
+from bankd.storage.recovery import LogRead, Recovered, is_zero, read_file, read_log, segment_names
+from bankd.storage.segment import SegmentHeader, begin, damaged, fill_with_zeros
+from bankd.storage.spare import Spare
+from bankd.types import LogIndex
+
+_SPARE_NAME: Final = "spare.tmp"
+_SHORT_NAME: Final = "short.tmp"
+
+
+def _random_nonce() -> int:
+    return secrets.randbits(64)
+
+
+@attrs.frozen
+class WalOptions:
+    """Sizes in bytes, multiples of 512.
+
+    `short_segment_bytes`: of a segment made while a commit waits, because no spare is ready: the first one of
+    all, and under a load that outruns the filling. 1 MiB of zeros takes about 1 ms, 64 MiB about 100.
+    """
+
+    segment_bytes: int = 64 << 20
+    short_segment_bytes: int = 1 << 20
+    new_nonce: Callable[[], int] = _random_nonce
+
+
+class _Next(Enum):
+    """Which call may come next."""
+
+    WRITE = auto()
+    SYNC = auto()
+    NONE = auto()  # closed, or an operation failed: what is on the disk is unknown
+
+
+class Wal:
+    """The log of one node, open for appending. One thread at a time, but see `fill_spare`."""
+
+    def __init__(self, disk: Disk, directory: Path, identity: Identity, options: WalOptions, read: LogRead) -> None:
+        """Take over a log that was read and mended; see `open`."""
+        self._disk = disk
+        self._directory = directory
+        self._identity = identity
+        self._options = options
+        self._file = disk.open(read.tail.path)
+        self._capacity = read.tail.capacity
+        self._place = read.tail.place
+        self._next_index = read.tail.next_index
+        self._next = _Next.WRITE
+        self._spare = Spare(disk, directory / _SPARE_NAME, options.segment_bytes)
+        self.sequence = read.tail.sequence  # of the segment being written; each wants one spare behind it
+
+    @classmethod
+    def create(cls, disk: Disk, directory: Path, identity: Identity, options: WalOptions) -> None:
+        """Begin an empty log: its first segment is durable on return.
+
+        For a data directory that has no META yet. What an earlier attempt left is replaced.
+
+        Raises:
+          LogDamaged: there is a log with something in it.
+          DiskFailed, DiskFull.
+        """
+        for name in segment_names(disk, directory):
+            path = directory / name
+            if not is_zero(read_file(disk, path), SECTOR_BYTES):
+                raise damaged(path, SECTOR_BYTES, "nothing: the directory has no META, so it never held a log")
+            disk.unlink(path)
+        prepared, capacity = _make_short(disk, directory, options)
+        header = SegmentHeader(1, LogIndex(1), 1, options.new_nonce(), capacity, 0)
+        file, _ = begin(disk, prepared, header, identity)
+        file.close()
+
+    @classmethod
+    def open(cls, disk: Disk, directory: Path, identity: Identity, options: WalOptions) -> tuple["Wal", Recovered]:
+        """Read the log, cut off an unfinished last write, and make everything that is answered durable.
+
+        Raises:
+          LogDamaged: damage that no unfinished write explains; nothing was changed.
+          DataDirForeign: a segment is another node's, or a newer program's.
+          DiskFailed, DiskFull.
+        """
+        read = read_log(disk, directory, identity)
+        _mend(disk, directory, read)
+        return cls(disk, directory, identity, options, read), read.recovered
+
+    def write(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
+        """Append `writes` as one batch, in order, without making it durable. At least one record.
+
+        Entries are contiguous within a write; one whose index is not beyond the log's end replaces
+        everything from that index on. After a crash before `sync` the batch is there as a whole or not at all.
+
+        Raises:
+          DiskFailed, DiskFull: what is on the disk is unknown. Never call again.
+        """
+        assert self._next is _Next.WRITE, f"write while {self._next} was due"
+        self._next = _Next.NONE
+        end = self._offset + padded_size(data_size(writes))
+        # The seal needs a sector. A batch that no segment can hold grows an empty one.
+        if end + SECTOR_BYTES > self._capacity and self._place.sector > 1:
+            self._roll()
+        self._note_entries(writes)
+        self._append(*encode_batch(self._place, writes))
+        self._next = _Next.SYNC
+
+    def sync(self) -> None:
+        """Make the last write durable. One fdatasync; with nothing written, none.
+
+        Raises:
+          DiskFailed: it may or may not be durable. Never call again: the kernel may have dropped it.
+        """
+        if self._next is _Next.WRITE:
+            return
+        assert self._next is _Next.SYNC, "sync after a failure"
+        self._next = _Next.NONE
+        self._file.sync()
+        self._next = _Next.WRITE
+
+    def fill_spare(self) -> Iterator[None]:
+        """Prepare the segment after this one, a chunk of zeros at each step. May be abandoned.
+
+        The one thing that another thread may do while this one writes; at most once per `sequence`.
+
+        Raises:
+          DiskFailed, DiskFull.
+        """
+        return self._spare.fill()
+
+    def close(self) -> None:
+        """Close the file. Does not sync."""
+        self._next = _Next.NONE
+        self._file.close()
+
+    @property
+    def _offset(self) -> int:
+        return self._place.sector * SECTOR_BYTES
+
+    def _note_entries(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
+        for _, entries in writes:
+            if entries:
+                first, last = entries[0].index, entries[-1].index
+                assert 1 <= first <= self._next_index, f"entry {first} after {self._next_index - 1}"
+                assert last - first == len(entries) - 1, f"entries {first} to {last} have gaps"
+                self._next_index = LogIndex(last + 1)
+
+    def _append(self, batch: bytearray, running_crc: int) -> None:
+        self._file.pwrite(batch, self._offset)
+        place = self._place
+        sector = place.sector + len(batch) // SECTOR_BYTES
+        self._place = Place(place.nonce, sector, place.number + 1, running_crc)
+
+    def _roll(self) -> None:
+        seal, running_crc = encode_seal(self._place, self._next_index)
+        if self._spare.ready:
+            prepared, capacity = self._spare.take()
+        else:
+            prepared, capacity = _make_short(self._disk, self._directory, self._options)
+        nonce, number = self._options.new_nonce(), self._place.number + 1
+        header = SegmentHeader(self.sequence + 1, self._next_index, number, nonce, capacity, running_crc)
+        file, first_crc = begin(self._disk, prepared, header, self._identity)
+        self._append(seal, running_crc)
+        self._file.sync()
+        self._file.close()
+        self._file, self._capacity, self.sequence = file, capacity, header.sequence
+        self._place = Place(nonce, 1, number, first_crc)
+
+
+def _make_short(disk: Disk, directory: Path, options: WalOptions) -> tuple[Path, int]:
+    spare = Spare(disk, directory / _SHORT_NAME, options.short_segment_bytes)
+    for _ in spare.fill():
+        pass
+    return spare.take()
+
+
+def _mend(disk: Disk, directory: Path, read: LogRead) -> None:
+    """Bring the disk to the state that was read, durably; after a crash in here it reads the same."""
+    if read.recovered.torn is not None:
+        file = disk.open(read.tail.path)
+        try:
+            # Up to the end of the file: sectors of the torn write may have survived anywhere in it.
+            start, end = read.recovered.torn.offset, max(read.tail.capacity, file.size())
+            for _ in fill_with_zeros(file, start, end):
+                pass
+        finally:
+            file.close()
+    if read.unused is not None:
+        disk.unlink(read.unused)
+    # A name that we see may not be durable yet, and the last batch may be in the page cache only, even
+    # marked clean by an fsync that failed: written again, it is dirty, and this sync is about it.
+    disk.fsync_dir(directory)
+    if read.last_batch is not None:
+        file = disk.open(read.last_batch.path)
+        try:
+            file.pwrite(read.last_batch.data, read.last_batch.offset)
+            file.sync()
+        finally:
+            file.close()
