@@ -5,7 +5,7 @@
     send_now             may leave at once, before anything is durable
     persist              one write, numbered; writes become durable in the order of their numbers
     persist.then_send    may leave only when that write, and so every one before it, is durable
-    committed            to be applied, in order
+    committed            to be applied, in order; maybe before this node's own copy is durable (a quorum has them)
     read_states          reads that may be answered once their index is applied
     events               what changed, for logs and for calls that wait on a leader
 
@@ -80,7 +80,24 @@ class LogTruncated:
     from_index: LogIndex
 
 
-RaftEvent = RoleChanged | LogTruncated
+@attrs.frozen
+class LeadershipTransferAborted:
+    """`target` did not take over within an election timeout; this node leads on and takes proposals again."""
+
+    target: NodeId
+
+
+@attrs.frozen
+class MessageIgnored:
+    """`sender` said what no correct peer says: its program or its disk is broken. Nothing changed here."""
+
+    sender: NodeId
+    reason: (
+        str  # snake_case: "second_leader_in_term", "committed_entry_contradicted", "log_shorter_than_acknowledged" ...
+    )
+
+
+RaftEvent = RoleChanged | LogTruncated | LeadershipTransferAborted | MessageIgnored
 
 
 @attrs.frozen

@@ -1,0 +1,255 @@
+"""One node of a Raft group: messages, ticks and completions in, a Ready out.
+
+This is the front door of the package. `Raft` owns the shared state and the sub-protocols, applies
+the one rule that is common to all messages (terms, paper figure 2, "all servers") and hands each
+message to the sub-protocol that it belongs to:
+
+    election       terms, votes, roles, check-quorum      (paper 5.2, 5.4.1; thesis 9.6, 6.2)
+    replication    the leader's side of appends, commit   (5.3, 5.4.2; thesis 10.2.1)
+    follower       the follower's side                    (5.3)
+    reads          ReadIndex                              (thesis 6.4)
+    transfer       leadership transfer                    (thesis 3.10)
+
+Contract with the driver: see `ready`. One thread calls it; nothing here blocks, reads a clock or
+does I/O; the same calls and the same random draws give the same run. No message from a peer raises.
+
+Rules:
+- an empty Ready is one shared object and costs next to nothing, so asking often is fine
+- appends and read rounds are made when the Ready is asked for: all that came in before shares them
+
+Limits: the configuration is the one given at the start; the whole log is in memory.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from bankd.raft.election import Election
+from bankd.raft.follower import accept_append, accept_heartbeat
+from bankd.raft.log import RaftLog
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Configuration,
+    Entry,
+    EntryType,
+    HardState,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from bankd.raft.options import RaftOptions, RandomSource
+from bankd.raft.progress import ProgressView
+from bankd.raft.reads import Reads
+from bankd.raft.ready import Ready, Role
+from bankd.raft.refusals import InvalidTransferTarget, NotLeader, ProposalRefused
+from bankd.raft.replication import Replication
+from bankd.raft.state import State
+from bankd.raft.transfer import Transfer
+from bankd.types import LogIndex, NodeId, Term
+
+__all__ = ["InvalidTransferTarget", "NotLeader", "ProposalRefused", "Raft", "RaftOptions", "RandomSource"]
+
+
+class Raft:
+    """One node's part in the consensus. It starts as a follower that knows no leader."""
+
+    __slots__ = ("_election", "_reads", "_replication", "_state", "_transfer")
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        configuration: Configuration,
+        hard_state: HardState,
+        entries: Sequence[Entry],
+        commit_index: LogIndex = LogIndex(0),
+        options: RaftOptions,
+        random: RandomSource,
+    ) -> None:
+        """Take over what the disk held: everything given here is durable.
+
+        Entries up to `commit_index` must be known to be committed and to have been applied; `ready()`
+        does not hand them out again.
+        """
+        log = RaftLog(entries, commit_index=commit_index)
+        assert hard_state.term >= log.last_term, f"term {hard_state.term} behind the log's {log.last_term}"
+        self._state = State(
+            node_id=node_id,
+            configuration=configuration,
+            options=options,
+            random=random,
+            log=log,
+            term=hard_state.term,
+            voted_for=hard_state.voted_for,
+            written_hard_state=hard_state,
+            stable_hard_state=hard_state,
+            election_timeout_ticks=options.election_ticks + random.below(options.election_ticks),
+        )
+        self._replication = Replication(self._state)
+        self._reads = Reads(self._state, self._replication)
+        self._transfer = Transfer(self._state, self._replication)
+        self._election = Election(self._state, self._replication, self._reads, self._transfer)
+
+    @property
+    def node_id(self) -> NodeId:
+        return self._state.node_id
+
+    @property
+    def role(self) -> Role:
+        return self._state.role
+
+    @property
+    def term(self) -> Term:
+        return self._state.term
+
+    @property
+    def leader_id(self) -> NodeId | None:
+        """Who leads as far as this node knows; itself while it leads."""
+        return self._state.leader_id
+
+    @property
+    def last_index(self) -> LogIndex:
+        return self._state.log.last_index
+
+    @property
+    def commit_index(self) -> LogIndex:
+        return self._state.log.commit_index
+
+    @property
+    def stable_index(self) -> LogIndex:
+        """The last index that is durable on this node."""
+        return self._state.log.stable_index
+
+    @property
+    def configuration(self) -> Configuration:
+        return self._state.configuration
+
+    @property
+    def can_serve(self) -> bool:
+        """Whether this node leads and has committed an entry of its term."""
+        return self._replication.can_serve
+
+    @property
+    def progress(self) -> dict[NodeId, ProgressView]:
+        """The other members as the leader sees them; empty unless this node leads."""
+        return self._replication.views()
+
+    def tick(self) -> None:
+        """Let one tick of time pass."""
+        self._state.now_tick += 1
+        self._reads.tick()
+        if self._state.role is not Role.LEADER:
+            self._election.tick_follower()
+            return
+        self._election.tick_leader()
+        self._transfer.tick()
+        if self._state.role is Role.LEADER:
+            self._replication.tick(self._reads.newest_round)
+
+    def step(self, message: Message) -> None:
+        """Take a message from a peer."""
+        if message.term > self._state.term:
+            if not self._election.meet_newer_term(message):
+                return
+        elif message.term < self._state.term:
+            self._election.answer_older_term(message)
+            return
+        self._step_in_term(message)
+
+    def propose(self, bodies: Sequence[tuple[EntryType, bytes]]) -> LogIndex:
+        """Append one entry for each of `bodies` (one at least) and return the index of the first.
+
+        The entries leave with the next Ready. That they were taken does not mean that they will be
+        committed: see `LogTruncated` and `RoleChanged`.
+
+        Raises:
+            NotLeader: nothing was appended; ask the leader that it names.
+            ProposalRefused: nothing was appended: too much waits for a quorum already, or leadership is
+                being handed over. Try again later.
+        """
+        assert bodies, "nothing to propose"
+        if self._state.role is not Role.LEADER:
+            raise NotLeader(self._state.leader_id)
+        if self._transfer.target is not None:
+            raise ProposalRefused("leadership_transfer")
+        return self._replication.propose(bodies)
+
+    def request_read(self, read_id: int) -> None:
+        """Ask for an index as of which a linearizable read may be served, on a leader or a follower.
+
+        A later Ready answers once, in `read_states` or in `reads_refused`. `read_id` is the caller's
+        own, never used twice. All that ask between two Readys share one round of heartbeats.
+        """
+        self._reads.request(read_id)
+
+    def transfer_leadership(self, target: NodeId | None) -> None:
+        """Hand leadership to `target`, or to the voter whose log is longest. Proposals are refused meanwhile.
+
+        Ends in a `RoleChanged`, or in `LeadershipTransferAborted` after an election timeout.
+
+        Raises:
+            NotLeader: this node has nothing to hand over.
+            InvalidTransferTarget: `target` is not another voter, or there is none.
+        """
+        if self._state.role is not Role.LEADER:
+            raise NotLeader(self._state.leader_id)
+        self._transfer.begin(target)
+
+    def persisted(self, write_seq: int) -> None:
+        """Take the news that every write up to `write_seq` is durable. Late and repeated news is harmless."""
+        if not self._state.persisted(write_seq):
+            return
+        match self._state.role:
+            case Role.LEADER:
+                self._replication.maybe_commit()
+            case Role.CANDIDATE:
+                self._election.own_vote_stable()
+            case _:
+                pass
+
+    def report_unreachable(self, peer: NodeId) -> None:
+        """Take the news that messages to `peer` were lost (its connection broke): probe it from here on."""
+        self._replication.report_unreachable(peer)
+
+    def ready(self) -> Ready:
+        """Hand out everything that the driver must do now; each thing is handed out once."""
+        if self._state.role is Role.LEADER:
+            self._reads.open_round()
+            self._replication.send_appends()
+            self._transfer.hand_over()
+        return self._state.drain()
+
+    def _step_in_term(self, message: Message) -> None:
+        # A yes to a pre-vote and a request for one may name a term beyond ours; all else is of our term.
+        leads = self._state.role is Role.LEADER
+        match message:
+            case AppendResponse():
+                if leads:
+                    self._replication.on_append_response(message)
+            case AppendRequest():
+                if self._election.follow(message.sender):
+                    accept_append(self._state, message)
+            case HeartbeatRequest():
+                if self._election.follow(message.sender):
+                    accept_heartbeat(self._state, message)
+            case HeartbeatResponse():
+                if leads:
+                    self._replication.on_heartbeat_response(message)
+                    self._reads.on_heartbeat_response(message)
+            case ReadIndexRequest():
+                self._reads.on_request(message)
+            case ReadIndexResponse():
+                self._reads.on_response(message)
+            case VoteRequest():
+                self._election.on_vote_request(message)
+            case VoteResponse():
+                self._election.on_vote_response(message)
+            case TimeoutNow():
+                self._election.on_timeout_now(message)
+            case _:
+                assert_never(message)

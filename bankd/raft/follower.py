@@ -1,0 +1,88 @@
+"""Take a leader's appends and heartbeats: the follower's side of replication.
+
+`core` has seen to it that the message is of this node's term and from the leader it follows. Every
+answer to an append waits for the disk, a refusal too, so that answers leave in the order in which
+they were decided; answers to heartbeats promise nothing durable and leave at once.
+
+What a correct leader never asks: committed entries with other terms, entries out of order, a commit
+index beyond what this node acknowledged. It proves that a program or a disk is broken (its own, or
+ours that lost its tail). A peer must not be able to end this process, so such a message is left
+aside and reported (`MessageIgnored`); the log stays as it is. Because entries at or below the commit
+index are never looked at, no message can make the log truncate there.
+
+Source: paper 5.3 and figure 2, AppendEntries RPC, receiver rules 2 to 5.
+"""
+
+from bankd.raft.messages import AppendRequest, AppendResponse, HeartbeatRequest, HeartbeatResponse
+from bankd.raft.state import State
+from bankd.types import LogIndex
+
+
+def accept_append(state: State, message: AppendRequest) -> None:
+    """Append what is missing, replace what conflicts, learn the commit index, and answer."""
+    log = state.log
+    prev_index = message.prev_index
+    if not _is_well_formed(message):
+        state.ignore(message.sender, "append_malformed")
+    elif prev_index > log.commit_index:
+        if log.matches(prev_index, message.prev_term):
+            _take_entries(state, message)
+        else:
+            _refuse(state, message)
+    elif prev_index >= log.base_index and not log.matches(prev_index, message.prev_term):
+        state.ignore(message.sender, "committed_entry_contradicted")
+    elif prev_index == log.commit_index:
+        _take_entries(state, message)
+    else:
+        # An old append, or a probe of a leader that does not know yet how far this node is.
+        # Committed entries are every leader's (paper 5.4), so the logs agree up to there.
+        _acknowledge(state, message, log.commit_index)
+
+
+def accept_heartbeat(state: State, message: HeartbeatRequest) -> None:
+    """Learn the commit index, and confirm the leader's read round."""
+    if message.commit_index <= state.log.last_index:
+        state.log.commit_to(message.commit_index)
+    else:
+        state.ignore(message.sender, "log_shorter_than_acknowledged")
+    state.send(HeartbeatResponse(message.sender, state.node_id, state.term, message.read_round))
+
+
+def _is_well_formed(message: AppendRequest) -> bool:
+    term = message.prev_term
+    for index, entry in enumerate(message.entries, message.prev_index + 1):
+        if entry.index != index or entry.term < term:
+            return False
+        term = entry.term
+    return term <= message.term
+
+
+def _take_entries(state: State, message: AppendRequest) -> None:
+    log = state.log
+    replaced_from = log.merge(message.entries)
+    if replaced_from is not None:
+        state.truncated(replaced_from)
+    # Not log.last_index: what stands behind the last entry of this message may be another leader's.
+    match_index = LogIndex(message.prev_index + len(message.entries))
+    log.commit_to(min(message.commit_index, match_index))
+    _acknowledge(state, message, match_index)
+
+
+def _acknowledge(state: State, message: AppendRequest, match_index: LogIndex) -> None:
+    state.send_durable(AppendResponse(message.sender, state.node_id, state.term, True, match_index))
+
+
+def _refuse(state: State, message: AppendRequest) -> None:
+    log = state.log
+    hint_index = log.agree_index(message.prev_index, message.prev_term)
+    state.send_durable(
+        AppendResponse(
+            message.sender,
+            state.node_id,
+            state.term,
+            False,
+            message.prev_index,
+            hint_index,
+            log.term_at(hint_index),
+        )
+    )

@@ -1,0 +1,150 @@
+"""What a leader knows about one follower, and how much it may send it.
+
+    PROBE      where the logs agree is not known: one append at a time, then wait for its answer
+    REPLICATE  it is known: appends follow each other without waiting, up to a window
+
+Number 3 is kept for a follower that must be sent a snapshot.
+
+A follower is never forgotten: an answer, or an answer to a heartbeat while an append has gone
+unanswered for too long (`is_overdue`), moves it on. The window bounds what a stuck follower can pin
+in memory; other followers have their own.
+
+Source: thesis 10.2.1 (pipelining); the states follow etcd's raft.
+"""
+
+from collections import deque
+from enum import IntEnum, unique
+
+import attrs
+
+from bankd.types import LogIndex
+
+
+@unique
+class ProgressState(IntEnum):
+    PROBE = 1
+    REPLICATE = 2
+
+
+class Window:
+    """The appends sent to one follower and not answered yet, oldest first.
+
+    Invariant: `_bytes` is the sum over `_sent`; last indexes rise along `_sent`.
+    """
+
+    __slots__ = ("_bytes", "_bytes_max", "_messages_max", "_sent")
+
+    def __init__(self, *, messages_max: int, bytes_max: int) -> None:
+        self._messages_max = messages_max
+        self._bytes_max = bytes_max
+        self._sent: deque[tuple[LogIndex, int]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._sent) >= self._messages_max or self._bytes >= self._bytes_max
+
+    def add(self, last_index: LogIndex, size_bytes: int) -> None:
+        self._sent.append((last_index, size_bytes))
+        self._bytes += size_bytes
+
+    def free_to(self, index: LogIndex) -> None:
+        """Drop every append that ends at or before `index`."""
+        sent = self._sent
+        while sent and sent[0][0] <= index:
+            self._bytes -= sent.popleft()[1]
+
+    def clear(self) -> None:
+        self._sent.clear()
+        self._bytes = 0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Progress:
+    """One follower, seen from the leader.
+
+    Invariant: match_index < next_index.
+    Invariant: match_index never falls within a term: what a follower acknowledged is durable there.
+    Invariant: the window is empty in PROBE.
+    """
+
+    next_index: LogIndex  # first entry of the next append
+    window: Window
+    heard_tick: int  # when an answer last came
+    match_index: LogIndex = LogIndex(0)  # durable there and equal to our log up to here
+    state: ProgressState = ProgressState.PROBE
+    probe_sent: bool = False
+    waiting_since_tick: int = 0  # last sign that the appends under way get somewhere
+
+    @property
+    def can_send(self) -> bool:
+        if self.state is ProgressState.REPLICATE:
+            return not self.window.is_full
+        return not self.probe_sent
+
+    def is_overdue(self, now_tick: int, ticks: int) -> bool:
+        """Return whether an append has waited for an answer for at least `ticks`: it may be lost."""
+        waits = self.probe_sent if self.state is ProgressState.PROBE else len(self.window) > 0
+        return waits and now_tick - self.waiting_since_tick >= ticks
+
+    def sent(self, last_index: LogIndex, size_bytes: int, now_tick: int) -> None:
+        """Note an append with entries up to `last_index`."""
+        if self.state is ProgressState.PROBE:
+            self.probe_sent = True
+            self.waiting_since_tick = now_tick
+            return
+        if not len(self.window):
+            self.waiting_since_tick = now_tick
+        self.window.add(last_index, size_bytes)
+        self.next_index = LogIndex(last_index + 1)
+
+    def accepted(self, match_index: LogIndex, now_tick: int) -> bool:
+        """Take an acknowledgement; return whether the follower's match index rose."""
+        rose = match_index > self.match_index
+        if rose:
+            self.match_index = match_index
+            self.next_index = max(self.next_index, LogIndex(match_index + 1))
+        if self.state is ProgressState.REPLICATE:
+            self.window.free_to(match_index)
+        elif match_index == self.match_index:
+            self._become_replicate()
+        self.waiting_since_tick = now_tick
+        return rose
+
+    def refused(self, prev_index: LogIndex, agree_index: LogIndex) -> None:
+        """Take a refusal of the append behind `prev_index`; the logs agree at `agree_index` at the latest.
+
+        A late refusal says nothing new and is left aside: the follower acknowledged more since, or it
+        answers a probe other than the last one.
+        """
+        if self.state is ProgressState.REPLICATE:
+            if prev_index > self.match_index:
+                self.become_probe()
+        elif prev_index == self.next_index - 1:
+            self.next_index = LogIndex(max(min(prev_index, agree_index + 1), self.match_index + 1))
+            self.probe_sent = False
+
+    def become_probe(self) -> None:
+        """Forget what is under way and start again behind the last acknowledged entry."""
+        self.state = ProgressState.PROBE
+        self.next_index = LogIndex(self.match_index + 1)
+        self.probe_sent = False
+        self.window.clear()
+
+    def _become_replicate(self) -> None:
+        self.state = ProgressState.REPLICATE
+        self.next_index = LogIndex(self.match_index + 1)
+        self.probe_sent = False
+
+
+@attrs.frozen
+class ProgressView:
+    """A follower's standing as a value, for status pages."""
+
+    match_index: LogIndex
+    next_index: LogIndex
+    state: ProgressState
+    recent_active: bool  # heard within an election timeout

@@ -1,0 +1,250 @@
+"""A few pure Raft nodes, their disks and the network between them, all under the test's hand.
+
+Nothing moves by itself: messages wait in `network` until delivered or dropped, writes wait at their
+node until `persist`. Every Ready is drained at once, as a driver does. The judge looks after each step:
+
+    S2   one leader a term
+    S4   what any node hands out as committed is the same entry everywhere, for ever, and a new leader holds it
+    S1   when an entry is first committed, a majority has it on disk (so no loss of unsynced data takes it back)
+    LM   log matching: equal index and term, equal log up to there (paper 5.3)
+    R1   a read is confirmed at no less than what was committed anywhere when it was asked for
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from bankd.raft.core import Raft, RaftOptions, RandomSource
+from bankd.raft.messages import Configuration, Entry, EntryType, HardState, Message
+from bankd.raft.quorum import has_quorum
+from bankd.raft.ready import LogTruncated, Persist, Ready, Role
+from bankd.types import LogIndex, NodeId, Term
+
+
+class Zeros:
+    """Draws 0 always: every election timeout is the shortest."""
+
+    def below(self, bound: int) -> int:
+        assert bound > 0
+        return 0
+
+
+def node_ids(count: int) -> list[NodeId]:
+    return [NodeId(f"n{number}") for number in range(1, count + 1)]
+
+
+def entries_of_terms(terms: Iterable[int]) -> tuple[Entry, ...]:
+    """Return a log whose entries have these terms, from index 1 on; equal (index, term) gives equal bodies."""
+    return tuple(
+        Entry(LogIndex(index), Term(term), EntryType.COMMANDS, f"{index}@{term}".encode())
+        for index, term in enumerate(terms, 1)
+    )
+
+
+@attrs.define(eq=False)
+class Disk:
+    """What would survive a power cut."""
+
+    hard_state: HardState = HardState()
+    entries: list[Entry] = attrs.field(factory=list)
+
+    def write(self, persist: Persist) -> None:
+        if persist.hard_state is not None:
+            self.hard_state = persist.hard_state
+        overlay(self.entries, persist.entries)
+
+
+def overlay(log: list[Entry], entries: Sequence[Entry]) -> None:
+    if entries:
+        assert entries[0].index <= len(log) + 1, "a write leaves a gap in the log"
+        log[entries[0].index - 1 :] = entries
+
+
+@attrs.define(eq=False)
+class Node:
+    raft: Raft
+    disk: Disk
+    log: list[Entry]  # as handed to the disk, durable or not
+    writes: list[Persist] = attrs.field(factory=list)
+    applied: list[Entry] = attrs.field(factory=list)
+    read_floor: dict[int, LogIndex] = attrs.field(factory=dict)  # reads not answered: committed when asked
+
+
+@attrs.define(eq=False)
+class Judge:
+    """Holds what the whole run has shown so far."""
+
+    committed: list[Entry] = attrs.field(factory=list)
+    leaders: dict[Term, NodeId] = attrs.field(factory=dict)
+
+    def see_leader(self, node_id: NodeId, node: Node) -> None:
+        first = self.leaders.setdefault(node.raft.term, node_id)
+        assert first == node_id, f"S2: {first} and {node_id} both lead term {node.raft.term}"
+        held = node.log[: len(self.committed)]
+        assert held == self.committed, f"S4: {node_id}@{node.raft.term} leads without the committed {self.committed}"
+
+    def see_committed(self, cluster: "Cluster", node_id: NodeId, entries: Sequence[Entry]) -> None:
+        applied = cluster.nodes[node_id].applied
+        for entry in entries:
+            assert entry.index == len(applied) + 1, f"{node_id} was handed {entry.index} behind {len(applied)}"
+            applied.append(entry)
+            if entry.index <= len(self.committed):
+                assert self.committed[entry.index - 1] == entry, f"S4: {node_id} commits another {entry.index}"
+            else:
+                self._see_first_commit(cluster, entry)
+
+    def _see_first_commit(self, cluster: "Cluster", entry: Entry) -> None:
+        holders = {name for name, disk in cluster.disks.items() if entry in disk.entries[entry.index - 1 : entry.index]}
+        assert has_quorum(cluster.configuration, holders), (
+            f"S1: {entry.index}@{entry.term} is durable on {holders} only"
+        )
+        self.committed.append(entry)
+
+    def see_logs(self, cluster: "Cluster", changed: NodeId) -> None:
+        mine = cluster.nodes[changed].log
+        for other in cluster.nodes.values():
+            common = min(len(mine), len(other.log))
+            while common and mine[common - 1].term != other.log[common - 1].term:
+                common -= 1
+            assert mine[:common] == other.log[:common], f"LM: {changed} differs below a common (index, term)"
+
+
+class Cluster:
+    def __init__(
+        self,
+        names: Sequence[NodeId],
+        *,
+        options: RaftOptions | None = None,
+        configuration: Configuration | None = None,
+        random: Callable[[NodeId], RandomSource] = lambda _: Zeros(),
+        disks: dict[NodeId, Disk] | None = None,
+    ) -> None:
+        self.configuration = configuration or Configuration(frozenset(names))
+        self.options = options or RaftOptions()
+        self.disks = {name: (disks or {}).get(name) or Disk() for name in names}
+        self.nodes: dict[NodeId, Node] = {}
+        self.network: list[Message] = []
+        self.cuts: set[tuple[NodeId, NodeId]] = set()
+        self.judge = Judge()
+        self.seen: Callable[[NodeId, Ready], None] = lambda _node_id, _ready: None
+        self._random = random
+        for name in names:
+            self.start(name)
+
+    def raft(self, name: str) -> Raft:
+        return self.nodes[NodeId(name)].raft
+
+    def start(self, name: NodeId) -> None:
+        disk = self.disks[name]
+        raft = Raft(
+            node_id=name,
+            configuration=self.configuration,
+            hard_state=disk.hard_state,
+            entries=tuple(disk.entries),
+            options=self.options,
+            random=self._random(name),
+        )
+        self.nodes[name] = Node(raft, disk, list(disk.entries))
+
+    def crash(self, name: NodeId) -> None:
+        """The process dies: writes under way are lost, and with them what they held back."""
+        del self.nodes[name]
+
+    def drain(self, name: NodeId) -> None:
+        """Take the node's Ready and do what a driver does, except waiting for the disk."""
+        node = self.nodes[name]
+        ready = node.raft.ready()
+        if ready.persist is not None:
+            node.writes.append(ready.persist)
+            overlay(node.log, ready.persist.entries)
+        self.network.extend(ready.send_now)
+        self.judge.see_logs(self, name)
+        self.judge.see_committed(self, name, ready.committed)
+        if node.raft.role is Role.LEADER:
+            self.judge.see_leader(name, node)
+        for state in ready.read_states:
+            floor = node.read_floor.pop(state.read_id)
+            assert state.index >= floor, f"R1: {name} reads at {state.index}, {floor} was committed when it was asked"
+        for refused in ready.reads_refused:
+            del node.read_floor[refused.read_id]
+        for event in ready.events:
+            assert not isinstance(event, LogTruncated) or event.from_index > len(node.applied)
+        self.seen(name, ready)
+
+    def persist(self, name: NodeId, count: int | None = None) -> None:
+        """Complete the node's oldest writes (all of them by default) as one disk operation."""
+        node = self.nodes[name]
+        done, node.writes = node.writes[:count], node.writes[count:] if count is not None else []
+        for persist in done:
+            node.disk.write(persist)
+        if done:
+            node.raft.persisted(done[-1].write_seq)
+            self.network.extend(message for persist in done for message in persist.then_send)
+            self.drain(name)
+
+    def deliver(self, message: Message) -> None:
+        """Hand over one message, unless its receiver is down or the way is cut."""
+        if message.to in self.nodes and (message.sender, message.to) not in self.cuts:
+            self.nodes[message.to].raft.step(message)
+            self.drain(message.to)
+
+    def tick(self, name: NodeId, count: int = 1) -> None:
+        for _ in range(count):
+            self.nodes[name].raft.tick()
+            self.drain(name)
+
+    def propose(self, name: NodeId, *bodies: bytes) -> LogIndex:
+        first = self.nodes[name].raft.propose([(EntryType.COMMANDS, body) for body in bodies])
+        self.drain(name)
+        return first
+
+    def read(self, name: NodeId, read_id: int) -> None:
+        self.nodes[name].read_floor[read_id] = LogIndex(len(self.judge.committed))
+        self.nodes[name].raft.request_read(read_id)
+        self.drain(name)
+
+    def cut(self, one: NodeId, other: NodeId) -> None:
+        self.cuts |= {(one, other), (other, one)}
+
+    def isolate(self, name: NodeId) -> None:
+        for other in self.disks:
+            if other != name:
+                self.cut(name, other)
+
+    def settle(self, rounds_max: int = 200) -> None:
+        """Persist and deliver everything, in order, until nothing waits."""
+        for _ in range(rounds_max):
+            waiting, self.network = self.network, []
+            for message in waiting:
+                self.deliver(message)
+            for name in sorted(self.nodes):
+                self.persist(name)
+            if not self.network and not any(node.writes for node in self.nodes.values()):
+                return
+        raise AssertionError("the cluster does not come to rest")
+
+    def pass_time(self, ticks: int) -> None:
+        """Let every node tick, with a working network and disks."""
+        for _ in range(ticks):
+            for name in sorted(self.nodes):
+                self.tick(name)
+            self.settle()
+
+    def elect(self, name: str) -> None:
+        """Tick one node until it leads."""
+        candidate = NodeId(name)
+        for _ in range(self.options.election_ticks * 4):
+            if self.raft(name).role is Role.LEADER:
+                return
+            self.tick(candidate)
+            self.settle()
+        raise AssertionError(f"{name} was not elected")
+
+    def leader(self) -> NodeId | None:
+        """Return who leads in the newest term, if anyone."""
+        leaders = [(node.raft.term, name) for name, node in self.nodes.items() if node.raft.role is Role.LEADER]
+        return max(leaders)[1] if leaders else None
+
+    def terms(self) -> Counter[Term]:
+        return Counter(node.raft.term for node in self.nodes.values())
