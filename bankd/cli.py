@@ -19,6 +19,7 @@ from typing import ClassVar, Final, NoReturn
 import attrs
 
 from bankd import __version__
+from bankd.config import LoadedConfig, Role, load_config
 from bankd.errors import ConfigInvalid, Exit, NodeError
 
 
@@ -167,26 +168,31 @@ def declare_nothing(parser: Parser) -> None:
     pass
 
 
+def load(options: argparse.Namespace, role: Role | None) -> LoadedConfig:
+    return load_config(options.config, overrides=options.overrides, environ=os.environ, role=role)
+
+
 def serve(options: argparse.Namespace) -> int:
-    from bankd.config import load_config
+    config = load(options, Role.NODE).config
     from bankd.node.serve import run
 
-    return run(load_config(options.config, overrides=options.overrides, environ=os.environ).config)
+    return run(config)
 
 
 def gateway(options: argparse.Namespace) -> int:
-    from bankd.config import Role, load_config
+    config = load(options, Role.GATEWAY).config
     from bankd.gateway.serve import run
+    from bankd.node.logs import configure_logging
 
-    return run(load_config(options.config, overrides=options.overrides, environ=os.environ, role=Role.GATEWAY).config)
+    configure_logging(config.log)
+    return run(config)
 
 
 def check(options: argparse.Namespace) -> int:
-    from bankd.config import load_config
     from bankd.config.render import shown
 
     try:
-        loaded = load_config(options.config, overrides=options.overrides, environ=os.environ, role=None)
+        loaded = load(options, None)
     except ConfigInvalid as invalid:
         print("\n".join(invalid.faults))  # what was asked for, so stdout
         return invalid.exit_code

@@ -6,7 +6,7 @@ rests on the pure part: no clock, no randomness, no environment, no scheduler ca
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,11 +24,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "replica": VALUES | {"ledger", "raft"},
     "pb": frozenset(),
     "wire": VALUES | {"ledger", "raft", "replica", "pb"},
-    "storage": VALUES | {"raft.messages", "pb"},
+    "storage": VALUES | {"raft.messages", "raft.ready", "pb"},
     "node": VALUES | {"config", "ledger", "raft", "replica", "wire", "storage"},
     "client": VALUES | {"ledger", "wire"},
-    "gateway": VALUES | {"config", "pb", "client"},
-    "demo": VALUES | {"client"},
+    "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
+    "local": VALUES | {"client"},
+    "demo": VALUES | {"config", "client", "local"},
     "cli": VALUES | {"config", "demo", "node", "gateway"},
     "__main__": frozenset({"cli"}),
     "bankctl": VALUES | {"client"},
@@ -36,9 +37,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 PURE = frozenset({"types", "errors", "status", "ledger", "raft", "replica"})
 PURE_MODULES = frozenset({
     "__future__", "abc", "array", "attrs", "bisect", "collections", "enum", "functools", "google_crc32c", "hashlib",
-    "heapq", "itertools", "math", "operator", "struct", "types", "typing", "unicodedata", "zlib",
+    "heapq", "itertools", "math", "operator", "re", "struct", "types", "typing", "unicodedata", "zlib",
 })  # fmt: skip
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "id", "exec", "eval", "__import__"})
+EXCUSED = {"bankd/ledger/row_index.py": {"hash"}}  # picks a shard of a look-up table, whose order nobody sees
 FORBIDDEN_MODULES = {"config": {"os", "trio"}, "storage": {"trio"}, "wire": {"trio", "socket"}}
 
 
@@ -65,21 +67,25 @@ def allowed(unit: str, name: str) -> bool:
     return top not in FORBIDDEN_MODULES.get(unit, set())
 
 
-def impurities(tree: ast.AST) -> Iterator[str]:
+def impurities(tree: ast.AST, excused: Collection[str]) -> Iterator[str]:
     """What a pure module must not hold beside imports: anything async, and calls that reach the world or the process."""
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith | ast.Await):
             yield f"line {node.lineno}: async code"
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in IMPURE_CALLS - set(excused)
+        ):
             yield f"line {node.lineno}: {node.func.id}()"
 
 
-def violations(unit: str, package: str, source: str) -> list[str]:
+def violations(unit: str, package: str, source: str, excused: Collection[str] = ()) -> list[str]:
     if unit not in MAY_IMPORT:
         return [f"{unit} is in no layer: add it to MAY_IMPORT"]
     tree = ast.parse(source)
     found = [f"imports {name}" for name in imported(tree, package) if not allowed(unit, name)]
-    return found + (list(impurities(tree)) if unit in PURE else [])
+    return found + (list(impurities(tree, excused)) if unit in PURE else [])
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -93,7 +99,8 @@ def modules() -> Iterator[tuple[str, Path]]:
 @pytest.mark.parametrize(("unit", "file"), [pytest.param(u, f, id=str(f.relative_to(ROOT))) for u, f in modules()])
 def test_module_keeps_to_its_layer(unit: str, file: Path) -> None:
     package = ".".join(file.relative_to(ROOT).parent.parts)
-    assert violations(unit, package, file.read_text()) == []
+    excused = EXCUSED.get(str(file.relative_to(ROOT)), ())
+    assert violations(unit, package, file.read_text(), excused) == []
 
 
 PLANTED = [
