@@ -1,0 +1,47 @@
+"""What a replica wants done: the effects that its driver carries out, as plain values.
+
+`send_now` and `persists` may be carried out in any order and at the same time. What waits for a
+write travels with that write (`Persist.then_send`). Replies are final: each `reply_to` is handed
+back exactly once.
+"""
+
+from typing import NamedTuple
+
+import attrs
+
+from bankd.errors import Refusal
+from bankd.ledger.commands import Outcome
+from bankd.ledger.queries import Answer
+from bankd.raft.messages import Message
+from bankd.raft.ready import Persist, RaftEvent
+from bankd.replica.events import ReplyTo
+from bankd.status import DigestReport, LeadershipMoved
+from bankd.types import LogIndex
+
+AGE_UNKNOWN_MS = 2**63 - 1  # no leader has been confirmed by a quorum since this process began
+
+
+@attrs.frozen
+class ReadDone:
+    """An answer, the index whose state it reflects, and how old that state may be (0 when linearizable)."""
+
+    answer: Answer
+    index: LogIndex
+    age_ms: int = 0
+
+
+Result = Outcome | ReadDone | DigestReport | LeadershipMoved | Refusal
+
+
+class Reply(NamedTuple):  # one per call on the hot path, hence a plain tuple
+    reply_to: ReplyTo
+    result: Result
+
+
+@attrs.frozen
+class Effects:
+    send_now: tuple[Message, ...] = ()
+    persists: tuple[Persist, ...] = ()
+    replies: tuple[Reply, ...] = ()
+    events: tuple[RaftEvent, ...] = ()
+    more: bool = False  # work is left that needs no event: call ready() again soon

@@ -1,0 +1,151 @@
+"""Decide when a read may be answered: shared ReadIndex rounds, and waits for an applied index.
+
+1. A linearizable read joins the next *round*. While one round is under way, reads gather for the
+   one behind it, so that any number of readers costs one round trip after another and no more.
+2. A confirmed round names an index. Once that index is applied, the state is at least as fresh as
+   the moment at which the round *began*, by this node's own clock. No other clock is believed.
+3. That moment is what `bounded` and `stale` reads measure their age from. A bounded read that finds
+   it too old joins a round; a stale read never waits, but starts a round for those who come later.
+4. An `at_least` read and a digest wait for their index alone.
+
+Invariant: a linearizable read is answered only from a round that began after it was added.
+Invariant: at most one round is under way.
+
+Source: Ongaro's thesis (2014), 6.4.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Final, assert_never
+
+import attrs
+
+from bankd.replica.effects import AGE_UNKNOWN_MS
+from bankd.replica.events import DigestCall, ReadCall
+from bankd.types import AtLeast, Bounded, Lease, Linearizable, LogIndex, Stale
+
+NS_PER_MS: Final = 1_000_000
+REFRESH_AFTER_NS: Final = 100 * NS_PER_MS  # stale reads keep the known age near this, at ten rounds a second
+
+Waiter = ReadCall | DigestCall
+
+
+@attrs.frozen
+class Round:
+    read_id: int
+    began_ns: int
+    calls: list[ReadCall]
+
+
+@attrs.frozen(order=True)
+class Waiting:
+    """Calls to be answered once `index` is applied; `order` keeps equal indexes in the order they came."""
+
+    index: LogIndex
+    order: int
+    calls: list[Waiter] = attrs.field(order=False)
+    began_ns: int | None = attrs.field(order=False, default=None)  # of the round behind it
+
+
+class Reads:
+    def __init__(self) -> None:
+        self._gathered: list[ReadCall] = []
+        self._round: Round | None = None
+        self._waiting: list[Waiting] = []  # a heap by index
+        self._order = 0
+        self._last_read_id = 0
+        self._refresh_wanted = False
+        self._fresh_as_of_ns: int | None = None
+        self.count = 0
+
+    @property
+    def any_ready_to_ask(self) -> bool:
+        """Whether `next_round` would begin one."""
+        return self._round is None and (bool(self._gathered) or self._refresh_wanted)
+
+    def add(self, call: Waiter, now_ns: int) -> None:
+        self.count += 1
+        if isinstance(call, DigestCall):
+            self._wait_for(call.index, [call])
+            return
+        match call.mode:
+            case Linearizable():
+                self._gathered.append(call)
+            case Bounded(max_age_ms=max_age_ms):
+                if self.age_ms(now_ns) <= max_age_ms:
+                    self._wait_for(LogIndex(0), [call])
+                else:
+                    self._gathered.append(call)
+            case AtLeast(index=index):
+                self._wait_for(index, [call])
+            case Stale():
+                self._refresh_wanted |= self.age_ms(now_ns) * NS_PER_MS > REFRESH_AFTER_NS
+                self._wait_for(LogIndex(0), [call])
+            case Lease():
+                raise AssertionError("lease reads are refused before they get here")
+            case _:
+                assert_never(call.mode)
+
+    def next_round(self, now_ns: int) -> int | None:
+        """Begin a round for everything gathered; returns the id to ask consensus about, or None."""
+        if not self.any_ready_to_ask:
+            return None
+        self._last_read_id += 1
+        self._round = Round(self._last_read_id, now_ns, self._gathered)
+        self._gathered = []
+        self._refresh_wanted = False
+        return self._last_read_id
+
+    def confirmed(self, read_id: int, index: LogIndex) -> None:
+        if self._round is None or self._round.read_id != read_id:
+            return  # an answer to a round that was given up
+        self._wait_for(index, self._round.calls, began_ns=self._round.began_ns)
+        self._round = None
+
+    def refused(self, read_id: int) -> list[ReadCall]:
+        """The round cannot be confirmed: hand out its calls."""
+        if self._round is None or self._round.read_id != read_id:
+            return []
+        calls, self._round = self._round.calls, None
+        self.count -= len(calls)
+        return calls
+
+    def ripe(self, applied: LogIndex) -> Iterator[Waiter]:
+        """Take out every call that may be answered from a state that has applied `applied`."""
+        while self._waiting and self._waiting[0].index <= applied:
+            waiting = heapq.heappop(self._waiting)
+            if waiting.began_ns is not None:
+                self._fresh_as_of_ns = max(self._fresh_as_of_ns or 0, waiting.began_ns)
+            self.count -= len(waiting.calls)
+            yield from waiting.calls
+
+    def expire(self, now_ns: int) -> list[Waiter]:
+        """Take out every call whose deadline has passed. A round under way goes on, for its freshness."""
+        expired: list[Waiter] = []
+
+        def keep(call: Waiter) -> bool:
+            if call.deadline_ns > now_ns:
+                return True
+            expired.append(call)
+            return False
+
+        self._gathered = [call for call in self._gathered if keep(call)]
+        if self._round is not None:
+            self._round.calls[:] = [call for call in self._round.calls if keep(call)]
+        for waiting in self._waiting:
+            waiting.calls[:] = [call for call in waiting.calls if keep(call)]
+        if expired:
+            self._waiting = [waiting for waiting in self._waiting if waiting.calls or waiting.began_ns is not None]
+            heapq.heapify(self._waiting)
+        self.count -= len(expired)
+        return expired
+
+    def age_ms(self, now_ns: int) -> int:
+        """How old this node's applied state may be at most, in milliseconds, rounded up."""
+        if self._fresh_as_of_ns is None:
+            return AGE_UNKNOWN_MS
+        return -(-(now_ns - self._fresh_as_of_ns) // NS_PER_MS)
+
+    def _wait_for(self, index: LogIndex, calls: Sequence[Waiter], began_ns: int | None = None) -> None:
+        self._order += 1
+        heapq.heappush(self._waiting, Waiting(index, self._order, list(calls), began_ns))

@@ -1,0 +1,89 @@
+"""What a replica says when it cannot take a call, or has lost sight of one (CONTRACT K11, K13).
+
+UNAVAILABLE stands only for what surely entered no log. Whatever may have entered one is "outcome
+unknown". Both may be sent again with the same id.
+"""
+
+from bankd.errors import Code, Refusal
+from bankd.types import LogIndex, NodeId
+
+BACKOFF_MS = 50  # a hint for clients that were refused for want of room: about one group of fsyncs
+
+
+def not_leader(leader_id: NodeId | None) -> Refusal:
+    if leader_id is None:
+        return Refusal(Code.UNAVAILABLE, "NO_LEADER", "no leader is known at the moment", retryable=True)
+    message = f"this node does not lead; {leader_id} does"
+    return Refusal(Code.UNAVAILABLE, "NOT_LEADER", message, retryable=True, leader_id=leader_id)
+
+
+def outcome_unknown(leader_id: NodeId | None) -> Refusal:
+    return Refusal(
+        Code.UNKNOWN,
+        "OUTCOME_UNKNOWN",
+        "outcome unknown, ask GetTransferStatus with the same id",
+        retryable=True,
+        leader_id=leader_id or "",
+    )
+
+
+def deadline_passed(leader_id: NodeId | None) -> Refusal:
+    """For what surely entered no log: reads, and writes that still waited."""
+    return Refusal(
+        Code.UNAVAILABLE,
+        "TOOK_TOO_LONG",
+        "the deadline passed before a quorum answered; nothing was written",
+        retryable=True,
+        leader_id=leader_id or "",
+    )
+
+
+def overloaded() -> Refusal:
+    return Refusal(
+        Code.RESOURCE_EXHAUSTED,
+        "OVERLOADED",
+        "too many calls are waiting on this node; nothing was written",
+        retryable=True,
+        retry_after_ms=BACKOFF_MS,
+    )
+
+
+def disk_full() -> Refusal:
+    return Refusal(
+        Code.RESOURCE_EXHAUSTED,
+        "DISK_FULL",
+        "the leader's disk is nearly full: writes are refused, reads go on",
+        retryable=True,
+        retry_after_ms=1000,
+    )
+
+
+def read_not_confirmed(leader_id: NodeId | None) -> Refusal:
+    return Refusal(
+        Code.UNAVAILABLE,
+        "READ_NOT_CONFIRMED",
+        "leadership changed while the read waited to be confirmed",
+        retryable=True,
+        leader_id=leader_id or "",
+    )
+
+
+def lease_not_configured() -> Refusal:
+    return Refusal(
+        Code.FAILED_PRECONDITION,
+        "LEASE_NOT_CONFIGURED",
+        "lease reads are off: they need a clock bound that the operator sets",
+    )
+
+
+def digest_forgotten(index: LogIndex, oldest: LogIndex) -> Refusal:
+    return Refusal(
+        Code.OUT_OF_RANGE,
+        "DIGEST_FORGOTTEN",
+        f"the digest at index {index} is no longer kept; the oldest kept is {oldest}",
+        metadata={"index": str(index), "oldest": str(oldest)},
+    )
+
+
+def hand_over_refused(message: str, leader_id: NodeId | None) -> Refusal:
+    return Refusal(Code.FAILED_PRECONDITION, "LEADERSHIP_NOT_MOVED", message, leader_id=leader_id or "")
