@@ -1,0 +1,98 @@
+"""The world as a node meets it: listening, connecting, writing, telling the time.
+
+One value that the program fills with sockets, files and clocks, and a test with streams in memory.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from bankd.errors import AddressUnusable
+from bankd.node.disk import Committer, OnDurable, OnFailed
+from bankd.storage.group_commit import GroupCommit
+from bankd.storage.wal import Wal
+
+LISTEN_BACKLOG: Final = 128
+
+
+class Random(Protocol):
+    def below(self, bound: int) -> int: ...
+
+
+@attrs.frozen
+class Environment:
+    listen: Callable[[str], Awaitable[list[trio.abc.Listener[trio.abc.Stream]]]]
+    connect: Callable[[str], Awaitable[trio.abc.Stream]]
+    commit: Callable[[Wal, OnDurable, OnFailed], Committer]
+    wall_ns: Callable[[], int]
+    random: Random
+    free_bytes: Callable[[str], int]
+
+
+class SystemRandom:
+    """Randomness from the operating system; elections need no reproducible draws outside a simulation."""
+
+    def below(self, bound: int) -> int:
+        """A number from 0 up to, not including, `bound`."""
+        return int.from_bytes(os.urandom(8), "little") % bound
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Cut "host:port"; an IPv6 host stands in brackets. The configuration has judged its shape."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+async def listen_tcp(address: str) -> list[trio.abc.Listener[trio.abc.Stream]]:
+    """Listen on "host:port".
+
+    Raises:
+      AddressUnusable: the port is taken, not allowed, or the host is not this machine's.
+    """
+    host, port = split_address(address)
+    try:
+        return list(await trio.open_tcp_listeners(port, host=host, backlog=LISTEN_BACKLOG))
+    except OSError as error:
+        # trio groups the faults of several addresses; the first tells enough
+        cause = error.__cause__ or error
+        if getattr(cause, "errno", None) == errno.EADDRINUSE or "in use" in str(error):
+            raise AddressUnusable(
+                f"{address} is taken by another process (choose another [listen] address, or stop that process)"
+            ) from None
+        raise AddressUnusable(f"cannot listen on {address}: {error} (correct [listen] address)") from None
+
+
+async def connect_tcp(address: str) -> trio.SocketStream:
+    """Connect to "host:port"; small frames leave at once.
+
+    Raises:
+      OSError: nobody answers there.
+    """
+    host, port = split_address(address)
+    return await trio.open_tcp_stream(host, port)
+
+
+def free_bytes(path: str) -> int:
+    """Bytes that this process may still write on the file system of `path`."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def start_group_commit(wal: Wal, on_durable: OnDurable, on_failed: OnFailed) -> Committer:
+    return GroupCommit(wal, on_durable=on_durable, on_failed=on_failed)
+
+
+def system_environment() -> Environment:
+    return Environment(
+        listen=listen_tcp,
+        connect=connect_tcp,
+        commit=start_group_commit,
+        wall_ns=time.time_ns,
+        random=SystemRandom(),
+        free_bytes=free_bytes,
+    )

@@ -1,0 +1,79 @@
+"""Drive the replica: drain every event that waits, step each, carry out the effects once.
+
+The one task that touches the replica. Its one await is for more events; everything that it hands
+on is a non-blocking hand-over with a bound (DESIGN.md section 2).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import trio
+
+from bankd.node.disk import DiskWriter
+from bankd.node.wake import Wake
+from bankd.raft.messages import Message
+from bankd.raft.ready import RaftEvent
+from bankd.replica.core import Replica
+from bankd.replica.effects import Reply
+from bankd.replica.events import Event, Persisted
+
+
+class Outside(Protocol):
+    """Where effects go."""
+
+    def send(self, messages: Sequence[Message]) -> None: ...
+    def reply(self, replies: Sequence[Reply]) -> None: ...
+    def observe(self, events: Sequence[RaftEvent]) -> None: ...
+
+
+def monotonic_ns() -> int:
+    return int(trio.current_time() * 1e9)
+
+
+class ReplicaLoop:
+    def __init__(self, replica: Replica, outside: Outside, *, wall_ns: Callable[[], int]) -> None:
+        self.replica = replica
+        self.disk = DiskWriter(self._durable)
+        self._outside = outside
+        self._wall_ns = wall_ns
+        self._events: list[Event] = []
+        self._wake = Wake()
+
+    def post(self, event: Event) -> None:
+        """Hand in one event; it is stepped in the loop's next turn."""
+        self._events.append(event)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run until cancelled.
+
+        Raises:
+          UnknownEntryVersion: a committed entry is newer than this program.
+
+        Cancellation: between two turns, so that no effect is half carried out.
+        """
+        replica = self.replica
+        while True:
+            await self._wake.wait()
+            more = True
+            while more:
+                events, self._events = self._events, []
+                now_ns = monotonic_ns()
+                for event in events:
+                    replica.step(event, now_ns)
+                effects = replica.ready(self._wall_ns())
+                if effects.send_now:
+                    self._outside.send(effects.send_now)
+                for persist in effects.persists:
+                    self.disk.submit(persist)
+                if effects.replies:
+                    self._outside.reply(effects.replies)
+                if effects.events:
+                    self._outside.observe(effects.events)
+                more = effects.more
+                if more:
+                    await trio.lowlevel.checkpoint()
+
+    def _durable(self, write_seq: int, messages: list[Message]) -> None:
+        self._outside.send(messages)
+        self.post(Persisted(write_seq))

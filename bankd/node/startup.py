@@ -1,0 +1,127 @@
+"""Bring a node's memory back from its disk, or lay the first stone of a new cluster.
+
+A new cluster begins with the same entry on every node: index 1, term 1, the configuration that the
+operator's `bootstrap` names. Identical everywhere, it needs no election to be agreed upon. From the
+second start on, the log says who the members are; the configuration file only corrects addresses.
+
+The cluster's id is derived from its name and its first members, so that nodes that were given
+different lists find out at their first handshake.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import attrs
+
+from bankd.config import Config
+from bankd.ledger.state import Ledger
+from bankd.node.environment import Random
+from bankd.raft.core import Raft, RaftOptions
+from bankd.raft.messages import Configuration, Entry, EntryType, HardState
+from bankd.replica.core import EntryCodec, Replica
+from bankd.storage.data_dir import DataDir, Identity
+from bankd.storage.disk import Disk
+from bankd.storage.recovery import Recovered
+from bankd.storage.wal import Wal, WalOptions
+from bankd.types import ClusterId, LogIndex, NodeId, Term
+from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_head, encode_configuration
+
+log = logging.getLogger(__name__)
+
+TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
+FIRST_TERM: Final = Term(1)
+FIRST_INDEX: Final = LogIndex(1)
+
+
+@attrs.frozen
+class Opened:
+    """What was found on, or laid on, the disk."""
+
+    data_dir: DataDir
+    wal: Wal
+    recovered: Recovered
+    configuration: Configuration
+    addresses: Mapping[NodeId, str]
+
+    @property
+    def identity(self) -> Identity:
+        return self.data_dir.identity
+
+
+def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
+    """The id of the cluster that begins with this name and these members: 64 bits of a hash, never 0."""
+    text = "\0".join([name, *sorted(members)])
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"bank-cluster").digest()
+    return ClusterId(int.from_bytes(digest, "little") or 1)
+
+
+def open_disk(config: Config, disk: Disk) -> Opened:
+    """Open the data directory and read the log; on the first start, make both. Blocks.
+
+    Raises:
+      NodeError: the directory is locked, foreign, unusable or damaged, or the disk failed.
+    """
+    bootstrap = config.cluster.bootstrap
+    options = WalOptions(segment_bytes=config.storage.segment_size_bytes)
+    data_dir = DataDir.open_or_create(
+        config.node.data_dir,
+        cluster=config.cluster.name,
+        cluster_id=cluster_id_of(config.cluster.name, list(bootstrap)),
+        node_id=config.node.id,
+        new_incarnation=lambda: int.from_bytes(os.urandom(8), "little") or 1,
+        disk=disk,
+        wal_options=options,
+    )
+    wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, options)
+    if recovered.torn is not None:
+        log.warning("torn_tail_cut %s", recovered.torn)
+    if recovered.is_empty:
+        recovered = _lay_first_entry(wal, bootstrap)
+    configuration, addresses = _members(recovered.entries)
+    # The file knows best where a member is now; it cannot make one.
+    current = {node_id: bootstrap.get(node_id, address) for node_id, address in addresses.items()}
+    return Opened(data_dir, wal, recovered, configuration, current)
+
+
+def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str]) -> Recovered:
+    body = encode_configuration(Configuration(voters=frozenset(bootstrap)), bootstrap)
+    entry = Entry(FIRST_INDEX, FIRST_TERM, EntryType.CONFIG, body)
+    hard_state = HardState(term=FIRST_TERM)
+    wal.write([(hard_state, (entry,))])
+    wal.sync()
+    return Recovered(hard_state=hard_state, entries=(entry,), torn=None)
+
+
+def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, str]]:
+    """The newest configuration in the log."""
+    for entry in reversed(entries):
+        if entry.type is EntryType.CONFIG:
+            return decode_configuration(entry.body)
+    raise AssertionError("a log without a configuration passed recovery")
+
+
+def make_replica(config: Config, opened: Opened, random: Random) -> Replica:
+    """The node's mind as of its disk: nothing but the first entry is applied, the next leader says how far to go."""
+    raft = Raft(
+        node_id=opened.identity.node_id,
+        configuration=opened.configuration,
+        hard_state=opened.recovered.hard_state,
+        entries=opened.recovered.entries,
+        commit_index=FIRST_INDEX,  # the first entry was agreed upon by being everybody's
+        options=RaftOptions(
+            heartbeat_ticks=TICKS_PER_HEARTBEAT,
+            election_ticks=round(config.raft.election_timeout_s / tick_s(config)),
+        ),
+        random=random,
+    )
+    ledger = Ledger()
+    ledger.skip(FIRST_INDEX)
+    codec = EntryCodec(encode_batch_head, decode_batch)
+    return Replica(raft=raft, ledger=ledger, codec=codec, waiting_calls_max=config.limits.max_in_flight)
+
+
+def tick_s(config: Config) -> float:
+    return config.raft.heartbeat_s / TICKS_PER_HEARTBEAT

@@ -1,0 +1,131 @@
+"""Measure the whole path and print one table: `make bench`, or `python -m bench --rounds 5 --seconds 2`.
+
+Three nodes with fsync on, the client and the baselines share this machine. Every round measures the
+baselines first and then each workload; the table gives the median over the rounds, the least and the
+most, and the median ratio to the baseline of the same round.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from bankd.client import BankClient
+from bankd.local import LocalCluster
+from bench import baselines, workloads
+
+FDATASYNC_COUNT = 300
+WARM_UP_S = 1.0
+ELECTION_TIMEOUT_S = 1.0  # the default, which the nodes run with
+
+
+@attrs.define
+class Row:
+    """One figure over the rounds; `ratios` are to the baseline named in `versus`."""
+
+    name: str
+    unit: str
+    versus: str = ""
+    values: list[float] = attrs.field(factory=list)
+    ratios: list[float] = attrs.field(factory=list)
+
+    def add(self, value: float, baseline: float | None = None) -> None:
+        self.values.append(value)
+        if baseline is not None:
+            self.ratios.append(value / baseline)
+
+    def line(self) -> str:
+        spread = f"{min(self.values):,.3g} .. {max(self.values):,.3g}" if max(self.values) < 1000 else (
+            f"{min(self.values):,.0f} .. {max(self.values):,.0f}"
+        )  # fmt: skip
+        median = statistics.median(self.values)
+        shown = f"{median:,.3f}" if median < 1000 else f"{median:,.0f}"
+        ratio = f"{statistics.median(self.ratios):.3g} x {self.versus}" if self.ratios else ""
+        return f"{self.name:<38}{shown:>12} {self.unit:<12}{spread:>24}   {ratio}"
+
+
+class Table:
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def add(self, name: str, unit: str, value: float, versus: str = "", baseline: float | None = None) -> None:
+        self.rows.setdefault(name, Row(name, unit, versus)).add(value, baseline)
+
+    def text(self) -> str:
+        head = f"{'':<38}{'median':>12} {'':<12}{'least .. most':>24}   median ratio to the same round's baseline"
+        return "\n".join([head, *(row.line() for row in self.rows.values())])
+
+
+async def measure_round(table: Table, client: BankClient, directory: Path, port: int, seconds: float) -> None:
+    synced = baselines.fdatasync_latencies_s(directory, FDATASYNC_COUNT)
+    sync_s = synced[len(synced) // 2]
+    alone = await baselines.echo_latencies_s(port, callers=1, seconds=seconds / 2)
+    echo_s = alone[len(alone) // 2]
+    crowd = await baselines.echo_latencies_s(port, callers=64, seconds=seconds / 2)
+    echo_rate = len(crowd) / (seconds / 2)
+    table.add("baseline: fdatasync of 4 KiB", "ms", sync_s * 1e3)
+    table.add("baseline: trio echo, 1 caller", "ms", echo_s * 1e3)
+    table.add("baseline: trio echo, 64 callers", "/s", echo_rate)
+
+    one = await workloads.transfers(client, callers=1, seconds=seconds)
+    # What no design could avoid: client to leader, leader to follower, and one sync before the answer.
+    floor_s = sync_s + 2 * echo_s
+    table.add("transfer, 1 caller, p50", "ms", one.quantile_s(0.5) * 1e3, "(fdatasync + 2 echoes)", floor_s * 1e3)
+    table.add("transfer, 1 caller, p99", "ms", one.quantile_s(0.99) * 1e3, "(fdatasync + 2 echoes)", floor_s * 1e3)
+    many = await workloads.transfers(client, callers=64, seconds=seconds)
+    table.add("transfers, 64 callers", "/s", many.per_second, "echo, 64 callers", echo_rate)
+    table.add("transfers, 64 callers, p50", "ms", many.quantile_s(0.5) * 1e3)
+    table.add("transfers, 64 callers, p99", "ms", many.quantile_s(0.99) * 1e3)
+    batch = await workloads.batches(client, seconds=seconds)
+    table.add("transfers, batches of 1,000", "/s", batch.per_second, "fdatasyncs a second", 1 / sync_s)
+    read_one = await workloads.reads(client, callers=1, seconds=seconds)
+    table.add("linearizable read, 1 caller, p50", "ms", read_one.quantile_s(0.5) * 1e3, "echo", echo_s * 1e3)
+    table.add("linearizable read, 1 caller, p99", "ms", read_one.quantile_s(0.99) * 1e3, "echo", echo_s * 1e3)
+    read_many = await workloads.reads(client, callers=64, seconds=seconds)
+    table.add("linearizable reads, 64 callers", "/s", read_many.per_second, "echo, 64 callers", echo_rate)
+
+
+async def measure(cluster: LocalCluster, directory: Path, rounds: int, seconds: float, million: float) -> Table:
+    table = Table()
+    async with BankClient(cluster.endpoints, cluster=cluster.name, timeout_s=30) as client:
+        await workloads.open_accounts(client)
+        await workloads.transfers(client, callers=64, seconds=WARM_UP_S)
+        with baselines.echo_server() as port:
+            for number in range(rounds):
+                print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+                await measure_round(table, client, directory, port, seconds)
+        if million:
+            grown = await workloads.bytes_per_million(client, cluster, million)
+            table.add("memory per million transfers, a node", "MB", grown / 1e6)
+        for _ in range(rounds):
+            passed = await workloads.failover_s(client, cluster)
+            table.add("kill -9 of the leader to next ack", "s", passed, "election timeout", ELECTION_TIMEOUT_S)
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="how long each workload runs in a round (2)")
+    parser.add_argument(
+        "--million", type=float, default=1.0, help="how many million transfers the memory figure makes (1)"
+    )
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="bank-bench-", dir=os.environ.get("BENCH_DIR")) as name:
+        directory = Path(name)
+        with LocalCluster(directory, name="bench", settings={"storage": 'min_free = "0B"'}) as cluster:
+            cluster.start()
+            run = partial(measure, cluster, directory, options.rounds, options.seconds, options.million)
+            print(trio.run(run).text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
