@@ -13,8 +13,8 @@ import anyio
 
 from bankd.client import calls
 from bankd.client.aio_driver import AioDriver
-from bankd.client.calls import Call
 from bankd.client.options import BATCH_SIZE, DEFAULT_ENDPOINT, IN_FLIGHT_MAX, TIMEOUT_S, ClientOptions, parse_endpoints
+from bankd.client.pending import Call
 from bankd.client.results import Account, AccountsPage, Balance, Transfer, TransferRequest
 from bankd.client.retry import RetryPolicy
 from bankd.errors import AccountNotFound, BankError
@@ -93,7 +93,7 @@ class BankClient:
           AccountExists: another request opened it.
           IdConflict: the request id was used with another account or balance.
         """
-        call = calls.create_account(account, initial_balance, request_id or self.make_tx_id())
+        call = calls.create_account(account, initial_balance, self._id(request_id))
         return await self._run(call, timeout_s)
 
     async def get_account(
@@ -135,7 +135,7 @@ class BankClient:
         self, source: str, target: str, amount: int, *, tx_id: str | None = None, timeout_s: float | None = None
     ) -> Transfer:
         """As `transfer`, but what would be raised comes back as `Transfer.error`; only InvalidArgument is raised."""
-        row = calls.transfer_row(source, target, amount, tx_id or self._driver.make_id())
+        row = calls.transfer_row(source, target, amount, self._id(tx_id))
         return await self._driver.run_row(row, timeout_s or self._options.timeout_s)
 
     async def get_transfer_status(
@@ -161,6 +161,9 @@ class BankClient:
         """
         batches = calls.batches(transfers, batch_size, self.make_tx_id)
         return await self._driver.run_many(batches, timeout_s or self._options.timeout_s)
+
+    def _id(self, given: str | None) -> str:
+        return self._driver.make_id() if given is None else given
 
     def _mode(self, read: ReadMode | None, at_least: int | None) -> ReadMode:
         return calls.read_mode(read, at_least, self._options.read)

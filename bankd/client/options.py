@@ -1,5 +1,6 @@
 """What a client was told at its making, checked once."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,8 @@ TIMEOUT_S: Final = 5.0  # covers every try; an election takes 1 to 2 s, so one f
 IN_FLIGHT_MAX: Final = 256  # calls that may wait for answers at once; more wait for their turn
 BATCH_SIZE: Final = 1000  # rows of one request of transfer_many
 
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:\[\]/,]+))(?::(?P<port>[0-9]{1,5}))?")
+
 
 @attrs.frozen
 class ClientOptions:
@@ -22,7 +25,7 @@ class ClientOptions:
     endpoints: tuple[str, ...]
     cluster: str | None = None
     timeout_s: float = attrs.field(default=TIMEOUT_S, validator=attrs.validators.gt(0.0))
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
     read: ReadMode = LINEARIZABLE
     max_in_flight: int = attrs.field(default=IN_FLIGHT_MAX, validator=attrs.validators.ge(1))
     follow_leader: bool = True
@@ -53,15 +56,13 @@ def split_address(text: str) -> tuple[str, int]:
     Raises:
       ValueError: it is none of these.
     """
-    bracketed, _, after = text.partition("]") if text.startswith("[") else ("", "", text)
-    host, colon, port_text = after.rpartition(":") if ":" in after else (after, "", "")
-    host = bracketed[1:] if bracketed else host
-    if not host or ":" in host and not bracketed or bool(colon) != bool(port_text):
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
         raise ValueError(f"{text!r} is not host:port")
-    port = int(port_text) if port_text.isdecimal() and port_text.isascii() else (-1 if port_text else DEFAULT_PORT)
+    port = int(match["port"] or DEFAULT_PORT)
     if not 0 < port < 65536:
         raise ValueError(f"{text!r} has no port between 1 and 65535")
-    return host, port
+    return match["v6"] or match["host"], port
 
 
 def join_address(host: str, port: int) -> str:

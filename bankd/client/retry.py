@@ -21,9 +21,7 @@ class RetryPolicy:
 
     delay_s_first: float = attrs.field(default=0.02, validator=attrs.validators.gt(0.0))
     delay_s_max: float = attrs.field(default=0.25, validator=attrs.validators.gt(0.0))
-    tries_max: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(attrs.validators.ge(1))
-    )
+    tries_max: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
 
     def allows(self, tries: int) -> bool:
         """Whether a call that was tried `tries` times may be tried once more."""

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from bankd.client import calls
-from bankd.client.calls import Call
 from bankd.client.options import BATCH_SIZE, DEFAULT_ENDPOINT, IN_FLIGHT_MAX, TIMEOUT_S, ClientOptions, parse_endpoints
+from bankd.client.pending import Call
 from bankd.client.results import Account, AccountsPage, Balance, Transfer, TransferRequest
 from bankd.client.retry import RetryPolicy
 from bankd.client.sync_driver import SyncDriver
@@ -51,7 +51,9 @@ class SyncBankClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -65,7 +67,7 @@ class SyncBankClient:
     def create_account(
         self, account: str, *, initial_balance: int = 0, request_id: str | None = None, timeout_s: float | None = None
     ) -> Account:
-        return self._run(calls.create_account(account, initial_balance, request_id or self.make_tx_id()), timeout_s)
+        return self._run(calls.create_account(account, initial_balance, self._id(request_id)), timeout_s)
 
     def get_account(
         self, account: str, *, read: ReadMode | None = None, at_least: int | None = None, timeout_s: float | None = None
@@ -112,6 +114,9 @@ class SyncBankClient:
     ) -> list[Transfer]:
         batches = calls.batches(transfers, batch_size, self.make_tx_id)
         return self._driver.run_many(batches, timeout_s or self._options.timeout_s)
+
+    def _id(self, given: str | None) -> str:
+        return self._driver.make_id() if given is None else given
 
     def _mode(self, read: ReadMode | None, at_least: int | None) -> ReadMode:
         return calls.read_mode(read, at_least, self._options.read)

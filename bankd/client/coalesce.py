@@ -1,0 +1,54 @@
+"""Gather single transfers into columns.
+
+The first transfer goes at once. While BATCHES_UNDER_WAY_MAX requests of gathered transfers are out,
+those that arrive wait and then travel together: the busier the callers, the larger the batches, with no
+timer and no added wait for a lone caller (the idea of Nagle, RFC 896, one layer up).
+"""
+
+from typing import Final
+
+from bankd.client.pending import Request
+from bankd.client.transfers import TransferRow, gathered, judge_row
+from bankd.errors import Refusal
+from bankd.ledger.checks import judge_transfers
+from bankd.types import BATCH_TRANSFERS_MAX
+
+BATCHES_UNDER_WAY_MAX: Final = 2  # one on its way while the cluster works on another
+BATCH_ROWS_MAX: Final = 1024
+
+assert BATCH_ROWS_MAX <= BATCH_TRANSFERS_MAX
+
+
+class Coalescer:
+    """Rows that wait to leave, and how many batches of them are out."""
+
+    def __init__(self) -> None:
+        self.rows: list[TransferRow] = []
+        self._under_way = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` may be called now."""
+        return bool(self.rows) and self._under_way < BATCHES_UNDER_WAY_MAX
+
+    def take(self) -> tuple[Request | None, list[tuple[TransferRow, Refusal]]]:
+        """The next batch, and the rows that must not travel, with why."""
+        rows = [row for row in self.rows[:BATCH_ROWS_MAX] if not row.done]
+        del self.rows[:BATCH_ROWS_MAX]
+        if not rows:
+            return None, []
+        batch, refused = gathered(rows), []
+        if judge_transfers(batch.columns) is not None:  # rare: find out which rows, and leave them behind
+            refused = [(row, refusal) for row in rows if (refusal := judge_row(row)) is not None]
+            rows = [row for row in rows if judge_row(row) is None]
+            if not rows:
+                return None, refused
+            batch = gathered(rows)
+        call = batch.call()
+        self._under_way += 1
+        return Request(call.method, call.body, rows, call.decode, write=True, resend=True, coalesced=True), refused
+
+    def ended(self) -> None:
+        """A batch was answered or given up."""
+        assert self._under_way > 0, "a batch ended that was not out"
+        self._under_way -= 1
