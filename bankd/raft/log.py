@@ -18,18 +18,12 @@ Source: paper 5.3 and figure 2; the split by stability follows thesis 10.2.1.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 
 from bankd.raft.messages import Entry
 from bankd.types import LogIndex, Term
 
-ENTRY_OVERHEAD_BYTES: Final = 24  # index, term, type and lengths on the wire, at most
-
-
-def size_bytes(entry: Entry) -> int:
-    """Return what an entry counts for against every bound in bytes."""
-    return len(entry.body) + ENTRY_OVERHEAD_BYTES
+ENTRY_OVERHEAD_BYTES: Final = 24  # what an entry counts for, beside its body, against every bound in bytes
 
 
 def _term_of(entry: Entry) -> Term:
@@ -115,21 +109,21 @@ class RaftLog:
 
     def slice(self, lo: LogIndex, hi: LogIndex, bytes_max: int) -> tuple[Entry, ...]:
         """Return the entries lo..hi (both included), cut where they would pass `bytes_max`; at least one."""
+        entries = self._entries
         first = lo - self.base_index - 1
-        if lo == hi:
-            return (self._entries[first],)
-        chosen: list[Entry] = []
-        room_bytes = bytes_max
-        for entry in islice(self._entries, first, hi - self.base_index):
-            room_bytes -= len(entry.body) + ENTRY_OVERHEAD_BYTES
-            if room_bytes < 0 and chosen:
+        room_bytes = bytes_max - len(entries[first].body) - ENTRY_OVERHEAD_BYTES
+        end = first + 1
+        while end < hi - self.base_index:
+            room_bytes -= len(entries[end].body) + ENTRY_OVERHEAD_BYTES
+            if room_bytes < 0:
                 break
-            chosen.append(entry)
-        return tuple(chosen)
+            end += 1
+        return tuple(entries[first:end])
 
     def bytes_between(self, after: LogIndex, to: LogIndex) -> int:
         """Return the size of the entries after < index <= to."""
-        return sum(map(size_bytes, islice(self._entries, after - self.base_index, to - self.base_index)))
+        entries = self._entries[after - self.base_index : to - self.base_index]
+        return sum([len(entry.body) for entry in entries]) + ENTRY_OVERHEAD_BYTES * len(entries)
 
     def append(self, entry: Entry) -> None:
         """Add one entry behind the last."""
@@ -150,7 +144,7 @@ class RaftLog:
             replaced_from = entry.index if entry.index <= self.last_index else None
             if replaced_from is not None:
                 self._truncate(replaced_from)
-            self._entries.extend(islice(entries, place, None))
+            self._entries.extend(entries[place:])
             self.last_index = entries[-1].index
             return replaced_from
         return None

@@ -46,7 +46,7 @@ def entries_of_terms(terms: Iterable[int]) -> tuple[Entry, ...]:
 class Disk:
     """What would survive a power cut."""
 
-    hard_state: HardState = HardState()
+    hard_state: HardState = attrs.field(factory=HardState)
     entries: list[Entry] = attrs.field(factory=list)
 
     def write(self, persist: Persist) -> None:
