@@ -16,7 +16,8 @@ the source can leave int64 on neither side, its balance being 0 or more and the 
 All transfers of one entry are decided together in columns, step by step instead of row by row, which is much faster
 and gives the same answers: step 1 looks at no state; a retry has no effect and its answer never changes, so it may be
 given last; and accounts are opened by other commands, so step 3 finds the same accounts for every row. Only steps 4 to 6
-depend on the rows before, and they are the one loop over rows, `move`. 0.4 us a transfer in all.
+depend on the rows before, and they are the one loop over rows, `move`. In all about 1 us a transfer in batches of a
+thousand, 2 us in 64 commands of one.
 """
 
 from array import array
