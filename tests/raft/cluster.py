@@ -5,6 +5,7 @@ node until `persist`. Every Ready is drained at once, as a driver does. The judg
 
     S2   one leader a term
     S4   what any node hands out as committed is the same entry everywhere, for ever, and a new leader holds it
+    D19  a vote or an acknowledgement leaves its node when what it promises is on that node's disk
     S1   when an entry is first committed, a majority has it on disk (so no loss of unsynced data takes it back)
     LM   log matching: equal index and term, equal log up to there (paper 5.3)
     R1   a read is confirmed at no less than what was committed anywhere when it was asked for
@@ -16,9 +17,18 @@ from collections.abc import Callable, Iterable, Sequence
 import attrs
 
 from bankd.raft.core import Raft, RaftOptions, RandomSource
-from bankd.raft.messages import Configuration, Entry, EntryType, HardState, Message
+from bankd.raft.messages import (
+    AppendResponse,
+    Configuration,
+    Entry,
+    EntryType,
+    HardState,
+    Message,
+    VoteRequest,
+    VoteResponse,
+)
 from bankd.raft.quorum import has_quorum
-from bankd.raft.ready import LogTruncated, Persist, Ready, Role
+from bankd.raft.ready import LogTruncated, MessageIgnored, Persist, Ready, Role
 from bankd.types import LogIndex, NodeId, Term
 
 
@@ -81,8 +91,9 @@ class Judge:
     def see_leader(self, node_id: NodeId, node: Node) -> None:
         first = self.leaders.setdefault(node.raft.term, node_id)
         assert first == node_id, f"S2: {first} and {node_id} both lead term {node.raft.term}"
-        held = node.log[: len(self.committed)]
-        assert held == self.committed, f"S4: {node_id}@{node.raft.term} leads without the committed {self.committed}"
+        if node.raft.term == max(self.leaders):  # a deposed leader need not know what came after it
+            held = node.log[: len(self.committed)]
+            assert held == self.committed, f"S4: {node_id}@{node.raft.term} leads without {self.committed}"
 
     def see_committed(self, cluster: "Cluster", node_id: NodeId, entries: Sequence[Entry]) -> None:
         applied = cluster.nodes[node_id].applied
@@ -100,6 +111,21 @@ class Judge:
             f"S1: {entry.index}@{entry.term} is durable on {holders} only"
         )
         self.committed.append(entry)
+
+    def see_promise(self, disk: Disk, message: Message) -> None:
+        """D19, D20: what a message promises about its sender's disk must be there when it leaves."""
+        hard_state = disk.hard_state
+        if hard_state.term > message.term:
+            return  # the disk has moved on; what was promised came before
+        match message:
+            case VoteRequest(pre_vote=False):
+                assert hard_state == HardState(message.term, message.sender), f"not durable: {message}"
+            case VoteResponse(granted=True, pre_vote=False):
+                assert hard_state == HardState(message.term, message.to), f"not durable: {message}"
+            case AppendResponse(accepted=True):
+                assert message.match_index <= len(disk.entries), f"not durable: {message}"
+            case _:
+                pass
 
     def see_logs(self, cluster: "Cluster", changed: NodeId) -> None:
         mine = cluster.nodes[changed].log
@@ -158,7 +184,11 @@ class Cluster:
         if ready.persist is not None:
             node.writes.append(ready.persist)
             overlay(node.log, ready.persist.entries)
-        self.network.extend(ready.send_now)
+        self._send(node, ready.send_now)
+        for event in ready.events:
+            applied = len(node.applied)
+            assert not isinstance(event, LogTruncated) or event.from_index > applied, f"S4: {name} rewrites {event}"
+            assert not isinstance(event, MessageIgnored), f"{name} calls a correct peer broken: {event}"
         self.judge.see_logs(self, name)
         self.judge.see_committed(self, name, ready.committed)
         if node.raft.role is Role.LEADER:
@@ -168,8 +198,6 @@ class Cluster:
             assert state.index >= floor, f"R1: {name} reads at {state.index}, {floor} was committed when it was asked"
         for refused in ready.reads_refused:
             del node.read_floor[refused.read_id]
-        for event in ready.events:
-            assert not isinstance(event, LogTruncated) or event.from_index > len(node.applied)
         self.seen(name, ready)
 
     def persist(self, name: NodeId, count: int | None = None) -> None:
@@ -180,8 +208,14 @@ class Cluster:
             node.disk.write(persist)
         if done:
             node.raft.persisted(done[-1].write_seq)
-            self.network.extend(message for persist in done for message in persist.then_send)
+            for write in done:
+                self._send(node, write.then_send)
             self.drain(name)
+
+    def _send(self, node: Node, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self.judge.see_promise(node.disk, message)
+        self.network.extend(messages)
 
     def deliver(self, message: Message) -> None:
         """Hand over one message, unless its receiver is down or the way is cut."""
