@@ -1,0 +1,65 @@
+"""A running gateway for the behaviour suites, and what stands behind it.
+
+`test_fixed_behaviour`, `test_decisions`, `test_batches` and `test_other_language` ask for a `bank` and
+know nothing of the backend. BACKENDS names the fixtures that can stand behind them, each giving the
+endpoints of a running cluster called "main": a further name in that table runs all of these suites once more.
+One gateway process serves the whole session and each backend, so every test uses ids under its own `name`.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import grpc
+import pytest
+
+from tests.client.fake_server import FakeServer
+from tests.gateway.calls import Bank
+from tests.gateway.process import GatewayProcess
+
+BACKENDS = ("one_fake_node",)
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def one_fake_node() -> Iterator[tuple[str, ...]]:
+    """The real ledger and the real wire format, without consensus or disk."""
+    with FakeServer() as server:
+        yield (server.address,)
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    endpoints: tuple[str, ...] = request.getfixturevalue(request.param)
+    with GatewayProcess(tmp_path_factory.mktemp("gateway"), endpoints) as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def channel(gateway: GatewayProcess) -> Iterator[grpc.Channel]:
+    with gateway.channel() as channel:
+        yield channel
+
+
+@pytest.fixture(scope="session")
+def bank(channel: grpc.Channel) -> Bank:
+    return Bank(channel)
+
+
+@pytest.fixture
+def gateway_address(gateway: GatewayProcess, channel: grpc.Channel) -> str:
+    """Where it listens; it does, for `channel` is connected."""
+    return gateway.address
+
+
+@pytest.fixture
+def name() -> str:
+    """An id that no other test uses, and a prefix for more."""
+    return f"test-{next(_NUMBERS)}"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """For the config and the stderr of a gateway of one's own."""
+    return tmp_path
