@@ -117,13 +117,14 @@ class FrameDecoder:
             if len(pending) < self._wanted_bytes:
                 return []
             data = bytes(pending)
+            pending.clear()  # before bodies are cut out: two copies of a large frame at most, never three
         try:
             frames, rest = self._cut(data)
         except ProtocolError as error:
             self._fault = str(error)
-            self._pending = bytearray()
             raise
-        self._pending = bytearray(memoryview(data)[rest:])
+        if rest < len(data):
+            pending += data[rest:]
         return frames
 
     def _cut(self, data: bytes) -> tuple[list[Frame], int]:
