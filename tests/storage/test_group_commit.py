@@ -1,0 +1,182 @@
+"""Group commit: what waits is joined, acknowledged in order and only once durable; a failure ends it."""
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+
+import pytest
+
+from bankd.raft.messages import Entry, HardState
+from bankd.raft.ready import Persist
+from bankd.storage.group_commit import GROUP_WRITES_MAX, GroupCommit
+from bankd.storage.wal import Wal
+from bankd.types import Term
+from tests.storage.histories import DIRECTORY, IDENTITY, entry, reopen, tiny, write_history
+from tests.storage.memory_disk import MemoryDisk
+
+WAIT_S = 30  # a bound for a broken test, not a measure
+
+
+class SteppedDisk(MemoryDisk):
+    """A disk whose log syncs can be held: each announces itself, then waits to be let through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = False
+        self.failing = ("", "")  # operation, end of the file's name
+        self.syncs_begun: SimpleQueue[str] = SimpleQueue()
+        self._let_through = threading.Semaphore(0)
+
+    def operate(self, operation: str, name: str) -> None:
+        if self.held and operation == "sync" and name.endswith(".wal"):
+            self.syncs_begun.put(name)
+            assert self._let_through.acquire(timeout=WAIT_S)
+        if operation == self.failing[0] and name.endswith(self.failing[1]):
+            raise self.failure
+        super().operate(operation, name)
+
+    def let_through(self, syncs: int) -> None:
+        self._let_through.release(syncs)
+
+
+class Node:
+    """A log under group commit, and what was reported about it."""
+
+    def __init__(self, disk: SteppedDisk) -> None:
+        self.disk = disk
+        write_history(disk, DIRECTORY, [], tiny())
+        self.wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+        self.durable: SimpleQueue[int] = SimpleQueue()
+        self.failed: SimpleQueue[Exception] = SimpleQueue()
+        self.durations: list[float] = []
+        self.commit = GroupCommit(self.wal, on_durable=self._on_durable, on_failed=self.failed.put)
+
+    def _on_durable(self, write_seq: int, duration_s: float) -> None:
+        self.durations.append(duration_s)
+        self.disk.log.append(f"durable {write_seq}")
+        self.durable.put(write_seq)
+
+    def submit(self, write_seq: int, *entries: Entry, hard_state: HardState | None = None) -> None:
+        self.commit.submit(Persist(write_seq, hard_state, entries, ()))
+
+    def wal_log(self) -> list[str]:
+        """Return what happened to the log, without file names and without the spares."""
+        happened = (line.split() for line in self.disk.log)
+        return [words[0] if words[0] != "durable" else " ".join(words) for words in happened if "tmp" not in words[1]]
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    disk = SteppedDisk()
+    node = Node(disk)
+    disk.log.clear()
+    yield node
+    disk.held = False
+    disk.let_through(1000)
+    node.commit.close()
+
+
+def test_write_is_reported_only_after_its_sync(node: Node) -> None:
+    node.disk.held = True
+    node.submit(1, entry(1))
+    node.disk.syncs_begun.get(timeout=WAIT_S)
+    assert node.durable.empty()
+    node.disk.let_through(1)
+    assert node.durable.get(timeout=WAIT_S) == 1
+    assert node.wal_log() == ["pwrite", "sync", "durable 1"]
+    assert node.durations[0] > 0
+
+
+def test_writes_that_wait_for_a_sync_share_the_next_one(node: Node) -> None:
+    node.disk.held = True
+    node.submit(1, entry(1), hard_state=HardState(Term(1)))
+    node.disk.syncs_begun.get(timeout=WAIT_S)
+    for index in range(2, 6):
+        node.submit(index, entry(index))
+    node.disk.let_through(2)
+    assert [node.durable.get(timeout=WAIT_S), node.durable.get(timeout=WAIT_S)] == [1, 5]
+    assert node.wal_log() == ["pwrite", "sync", "durable 1", "pwrite", "sync", "durable 5"]
+
+
+def test_one_group_is_bounded(node: Node) -> None:
+    node.disk.held = True
+    node.submit(1, entry(1))
+    node.disk.syncs_begun.get(timeout=WAIT_S)
+    for write_seq in range(2, GROUP_WRITES_MAX + 3):
+        node.submit(write_seq, hard_state=HardState(Term(1)))
+    node.disk.held = False
+    node.disk.let_through(1)
+    assert [node.durable.get(timeout=WAIT_S) for _ in range(3)] == [1, GROUP_WRITES_MAX + 1, GROUP_WRITES_MAX + 2]
+
+
+def test_empty_writes_complete_in_order_and_cost_no_sync(node: Node) -> None:
+    node.submit(1, entry(1))
+    assert node.durable.get(timeout=WAIT_S) == 1
+    node.submit(2)
+    assert node.durable.get(timeout=WAIT_S) == 2
+    node.disk.held = True
+    node.submit(3, entry(2))
+    node.disk.syncs_begun.get(timeout=WAIT_S)
+    node.submit(4)
+    assert node.durable.empty()
+    node.disk.let_through(1)
+    assert [node.durable.get(timeout=WAIT_S), node.durable.get(timeout=WAIT_S)] == [3, 4]
+    assert node.wal_log() == ["pwrite", "sync", "durable 1", "durable 2", "pwrite", "sync", "durable 3", "durable 4"]
+    assert node.durations[1] == node.durations[3] == 0.0
+
+
+def test_close_finishes_what_was_submitted() -> None:
+    disk = SteppedDisk()
+    node = Node(disk)
+    for index in range(1, 200):
+        node.submit(index, entry(index, body=bytes([index]) * 900))
+    node.commit.close()
+    assert node.failed.empty()
+    assert node.wal_log()[-1] == "durable 199"
+    disk.lose_power(lambda: False)
+    assert len(reopen(disk, DIRECTORY).entries) == 199
+
+
+@pytest.mark.parametrize("failing", ["pwrite", "sync"])
+def test_failure_is_reported_once_and_nothing_after_it_is_written_or_reported(failing: str) -> None:
+    disk = SteppedDisk()
+    node = Node(disk)
+    node.submit(1, entry(1))
+    assert node.durable.get(timeout=WAIT_S) == 1
+    disk.failing = (failing, ".wal")
+    node.submit(2, entry(2))
+    assert node.failed.get(timeout=WAIT_S) is disk.failure
+    disk.failing = ("", "")
+    disk.log.clear()
+    node.submit(3, entry(3))
+    node.commit.close()
+    assert (node.failed.empty(), node.durable.empty(), node.wal_log()) == (True, True, [])
+    assert len(reopen(disk, DIRECTORY).entries) in (1, 2)
+
+
+def test_failure_to_prepare_a_segment_is_reported_too() -> None:
+    disk = SteppedDisk()
+    disk.failing = ("create", "spare.tmp")
+    node = Node(disk)
+    node.submit(1, entry(1))
+    assert node.failed.get(timeout=WAIT_S) is disk.failure
+    node.commit.close()
+
+
+def test_bug_on_the_thread_is_reported_and_hangs_nobody() -> None:
+    disk = SteppedDisk()
+    node = Node(disk)
+    node.submit(1, entry(7))  # no such place in the log
+    assert isinstance(node.failed.get(timeout=WAIT_S), AssertionError)
+    node.commit.close()
+
+
+def test_next_segment_is_prepared_ahead_and_again_after_each_roll(node: Node) -> None:
+    for index in range(1, 12):
+        node.submit(index, entry(index))
+        assert node.durable.get(timeout=WAIT_S) == index
+        while not node.wal.has_spare:
+            threading.Event().wait(0.001)
+    node.commit.close()
+    made = [line for line in node.disk.log if line.startswith("create")]
+    assert made == ["create spare.tmp"] * node.wal.sequence

@@ -1,0 +1,173 @@
+"""Power is lost at every operation, and any part of what was not synced is lost with it.
+
+The judge is always the same: the log that is read back is what some number of whole batches amount to, no fewer than
+were synced and no more than were written; and it goes on from there.
+"""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bankd.storage.records import Write
+from bankd.storage.recovery import Recovered
+from bankd.storage.wal import Wal
+from tests.storage.histories import (
+    DIRECTORY,
+    IDENTITY,
+    State,
+    all_subsets,
+    append,
+    entry,
+    long_history,
+    recovered_state,
+    reopen,
+    states,
+    tiny,
+    write_history,
+)
+from tests.storage.memory_disk import MemoryDisk, PowerLost, Survives
+from tests.storage.test_wal import histories
+
+
+class Run:
+    """Writes a history until power is lost; knows how much of it must be there afterwards."""
+
+    def __init__(self, history: Sequence[Sequence[Write]], *, short_segment_bytes: int = 2048) -> None:
+        self.history = history
+        self.disk = MemoryDisk()
+        self.synced = 0
+        self.written = 0
+        write_history(self.disk, DIRECTORY, [], tiny(short_segment_bytes=short_segment_bytes))
+        self.disk.operations = 0
+
+    def write_all(self) -> None:
+        wal, _ = Wal.open(self.disk, DIRECTORY, IDENTITY, tiny())
+        for _ in wal.fill_spare():
+            pass
+        for position, batch in enumerate(self.history, start=1):
+            self.written = position
+            wal.write(batch)
+            wal.sync()
+            self.synced = position
+
+    def write_until(self, operation: int) -> bool:
+        """Write, losing power at that operation; return false if the history ended before."""
+        self.disk.power_lost_at = operation
+        try:
+            self.write_all()
+        except PowerLost:
+            return True
+        return False
+
+    def check(self, recovered: Recovered) -> int:
+        """Judge what was read back; return the number of batches that it amounts to."""
+        allowed = states(self.history)[self.synced : self.written + 1]
+        assert recovered_state(recovered) in allowed, f"{self.synced} synced, {self.written} written"
+        return self.synced + allowed.index(recovered_state(recovered))
+
+    def check_goes_on(self, kept: int) -> None:
+        """Write the lost batches again, and one more."""
+        rest = [*self.history[kept:], append(entry(1, 99))]
+        wal, _ = Wal.open(self.disk, DIRECTORY, IDENTITY, tiny())
+        for batch in rest:
+            wal.write(batch)
+            wal.sync()
+        assert recovered_state(reopen(self.disk, DIRECTORY)) == State(states(self.history)[-1].hard_state).after(
+            rest[-1]
+        )
+
+
+def surviving(share: float, seed: int = 7) -> Survives:
+    rng = random.Random(seed)
+    return lambda: rng.random() < share
+
+
+SURVIVAL: dict[str, Survives] = {
+    "nothing unsynced survives": surviving(0),
+    "everything unsynced survives": surviving(1),
+    "half of it survives": surviving(0.5),
+    "most of it survives": surviving(0.9),
+}
+
+
+@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
+@pytest.mark.parametrize("short_write_bytes", [None, 0, 1, 30, 77, 600])
+def test_power_lost_at_every_operation_of_a_history(survives: Survives, short_write_bytes: int | None) -> None:
+    operation = 1
+    while True:
+        run = Run(long_history())
+        run.disk.short_write_bytes = short_write_bytes
+        if not run.write_until(operation):
+            break
+        run.disk.lose_power(survives)
+        kept = run.check(reopen(run.disk, DIRECTORY))
+        run.check_goes_on(kept)
+        operation += 1
+    assert operation > 40, "the history was expected to roll several times"
+
+
+@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
+def test_process_killed_at_every_operation_then_power_lost_after_the_restart(survives: Survives) -> None:
+    """What a restarted node answers from the page cache must be durable: it may acknowledge it."""
+    operation = 1
+    while True:
+        run = Run(long_history())
+        if not run.write_until(operation):
+            break
+        run.disk.power_lost_at = 0
+        run.synced = run.check(reopen(run.disk, DIRECTORY))
+        run.disk.lose_power(survives)
+        run.check(reopen(run.disk, DIRECTORY))
+        operation += 1
+
+
+@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
+def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives) -> None:
+    rolls_and_tears = (8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 30)
+    for first in rolls_and_tears:
+        second = 1
+        while True:
+            run = Run(long_history())
+            assert run.write_until(first)
+            run.disk.lose_power(surviving(0.5))
+            run.disk.power_lost_at = second
+            try:
+                reopen(run.disk, DIRECTORY)
+            except PowerLost:
+                run.disk.lose_power(survives)
+                run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+                second += 1
+            else:
+                break
+
+
+def test_any_subset_of_the_last_batch_survives() -> None:
+    """Later sectors kept, earlier ones lost, and the other way round (OSDI'14, Pillai et al.)."""
+    body = b"a" * 500 + bytes(1200) + b"b" * 500  # one of its sectors is zero by content
+    history = [append(entry(1)), append(entry(2, body=body), entry(3))]
+    for subset in all_subsets(5):
+        run = Run(history, short_segment_bytes=8192)
+        wal, _ = Wal.open(run.disk, DIRECTORY, IDENTITY, tiny())
+        wal.write(history[0])
+        wal.sync()
+        wal.write(history[1])
+        run.synced, run.written = 1, 2
+        survival = list(reversed(subset))
+        run.disk.lose_power(survival.pop)
+        assert not survival, "the batch was expected to have one sector for each bit"
+        kept = run.check(reopen(run.disk, DIRECTORY))
+        assert kept == 2 or not all(subset), "nothing was lost, so nothing may be cut"
+        run.check_goes_on(kept)
+
+
+@settings(deadline=None, max_examples=150)
+@given(history=histories(), data=st.data())
+def test_any_history_survives_any_power_loss(history: list[list[Write]], data: st.DataObject) -> None:
+    run = Run(history)
+    if not run.write_until(data.draw(st.integers(1, 60))):
+        return
+    run.disk.lose_power(surviving(0.6, seed=data.draw(st.integers(0, 2**32))))
+    run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
