@@ -60,7 +60,8 @@ async def run_callers(call: Callable[[int], Awaitable[int]], *, callers: int, se
     async def repeat() -> None:
         nonlocal done
         while (start := time.perf_counter()) < ends:
-            done += await call(next(_numbers))
+            did = await call(next(_numbers))
+            done += did  # not in one line: that would read `done` before the wait
             latencies.append(time.perf_counter() - start)
 
     async with trio.open_nursery() as nursery:

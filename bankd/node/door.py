@@ -15,7 +15,7 @@ from bankd.node.loop import monotonic_ns
 from bankd.node.node import SHUTTING_DOWN, Node, Waiting
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
-from bankd.replica.events import Call, Calls, DigestCall, HandOverCall, ReadCall, Received, WriteCall
+from bankd.replica.events import Call, Calls, DigestCall, Event, HandOverCall, ReadCall, Received, WriteCall
 from bankd.types import NodeId
 from bankd.wire.frames import FLAG_HOPPED, FRAME_BYTES_MAX, Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole, decode_hello, encode_hello, judge_hello
@@ -68,6 +68,7 @@ class Doors:
         """Ask every connection to send its new requests elsewhere."""
         for sender in self._senders:
             sender.push(encode_frame(FrameKind.GOAWAY, Method.NONE, 0))
+            sender.flush()
 
     def finish(self) -> None:
         """End every connection once its queued answers are sent."""
@@ -143,13 +144,14 @@ class Connection:
             if not data:
                 return
             calls: list[Call] = []
+            events: list[Event] = []
             for frame in decoder.feed(bytes(data)):
                 match frame.kind:
                     case FrameKind.REQUEST:
                         self._take_request(frame, calls)
                     case FrameKind.ITEM if self._peer is not None and frame.method == Method.RAFT:
                         message = decode_message(frame.body, sender=self._peer, to=self._node.identity.node_id)
-                        self._node.loop.post(Received(message))
+                        events.append(Received(message))
                     case FrameKind.PING:
                         self._sender.push(encode_frame(FrameKind.PONG, Method.NONE, frame.call_id, frame.body))
                     case FrameKind.CANCEL | FrameKind.PONG | FrameKind.GOAWAY:
@@ -157,7 +159,12 @@ class Connection:
                     case _:
                         raise ProtocolError(f"a {frame.kind.name} frame has no place here")
             if calls:
-                self._node.loop.post(Calls(calls))
+                events.append(Calls(calls))
+            if events:
+                self._node.loop.post_now(events)
+            self._sender.flush()  # pongs, refusals and what needed no loop
+            if self._node.leader_link is not None:
+                self._node.leader_link.flush()  # what was forwarded
 
     def _take_request(self, frame: Frame, calls: list[Call]) -> None:
         node = self._node

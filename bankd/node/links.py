@@ -92,12 +92,17 @@ class PeerLink:
     # For the loop and the doors: never wait
 
     def push(self, frame: bytes) -> None:
-        """Send one frame, or drop it when there is no connection."""
+        """Queue one frame for the next flush, or drop it when there is no connection."""
         if self._sender is not None:
             self._sender.push(frame)
 
+    def flush(self) -> None:
+        """Send what is queued."""
+        if self._sender is not None:
+            self._sender.flush()
+
     def forward(self, frame: Frame, back: FrameSender, deadline_s: float) -> bool:
-        """Pass a call on unopened, marked as having hopped; its answer goes to `back`.
+        """Queue a call for the next flush, unopened, marked as having hopped; its answer goes to `back`.
 
         False: there is no connection or no room, and nothing was sent.
         """
@@ -120,6 +125,7 @@ class PeerLink:
         if now_s - self._ping_sent_s >= self._ping_every_s:
             self._ping_sent_s = now_s
             self._sender.push(encode_frame(FrameKind.PING, Method.NONE, 0))
+            self._sender.flush()
         for call_id in [call_id for call_id, call in self._forwarded.items() if call.deadline_s <= now_s]:
             self._lose(self._forwarded.pop(call_id))
 
@@ -195,16 +201,20 @@ class PeerLink:
             if not data:
                 raise trio.BrokenResourceError("closed by the peer")
             self.last_heard_s = trio.current_time()
-            for frame in decoder.feed(bytes(data)):
-                self._take(frame)
+            reached = {sender for frame in decoder.feed(bytes(data)) if (sender := self._take(frame)) is not None}
+            for sender in reached:
+                sender.flush()
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> FrameSender | None:
+        """Take one frame in; returns whom it had an answer for."""
         if frame.kind is FrameKind.PONG:
             self.rtt_us = int((trio.current_time() - self._ping_sent_s) * 1e6)
         elif frame.kind in (FrameKind.RESPONSE, FrameKind.ERROR):
             call = self._forwarded.pop(frame.call_id, None)
             if call is not None:  # else it was answered at its deadline
                 call.back.push(encode_frame(frame.kind, call.method, call.call_id, frame.body, flags=frame.flags))
+                return call.back
+        return None
 
     # When it ends
 
@@ -228,6 +238,7 @@ class PeerLink:
     def _lose(self, call: Forwarded) -> None:
         refusal = self._refusal_for_lost(call.method)
         call.back.push(encode_frame(FrameKind.ERROR, call.method, call.call_id, encode_refusal(refusal)))
+        call.back.flush()
 
     def _refusal_for_lost(self, method: int) -> Refusal:
         return refusals.outcome_unknown(None) if method in WRITES else refusals.not_leader(None)

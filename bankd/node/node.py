@@ -97,21 +97,29 @@ class Node:
     # Effects out: the loop's `Outside`
 
     def send(self, messages: Sequence[Message]) -> None:
+        reached: set[PeerLink] = set()
         for message in messages:
             link = self.links.get(message.to)
             if link is not None and link.connected:
                 link.push(encode_frame(FrameKind.ITEM, Method.RAFT, 0, encode_message(message)))
+                reached.add(link)
+        for link in reached:
+            link.flush()
 
     def reply(self, replies: Sequence[Reply]) -> None:
+        reached: set[FrameSender] = set()
         for waiting, result in replies:
             if isinstance(waiting, Waiting):
                 self.answer(waiting, result)
+                reached.add(waiting.sender)
             else:
                 assert isinstance(waiting, OwnCall), f"an answer for {waiting!r}"
                 waiting.answer(result)
+        for sender in reached:
+            sender.flush()
 
     def answer(self, waiting: Waiting, result: Result | NodeStatus) -> None:
-        """Put one answer into its connection's outbox; nobody waits."""
+        """Put one answer into its connection's outbox, for the next flush."""
         if isinstance(result, Refusal):
             self.refuse(waiting.sender, waiting.call_id, waiting.method, result)
             return
