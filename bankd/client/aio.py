@@ -136,7 +136,7 @@ class BankClient:
     ) -> Transfer:
         """As `transfer`, but what would be raised comes back as `Transfer.error`; only InvalidArgument is raised."""
         row = calls.transfer_row(source, target, amount, self._id(tx_id))
-        return await self._driver.run_row(row, timeout_s or self._options.timeout_s)
+        return await self._driver.run_row(row, self._options.limit_s(timeout_s))
 
     async def get_transfer_status(
         self, tx_id: str, *, read: ReadMode | None = None, at_least: int | None = None, timeout_s: float | None = None
@@ -160,7 +160,7 @@ class BankClient:
             may have been sent.
         """
         batches = calls.batches(transfers, batch_size, self.make_tx_id)
-        return await self._driver.run_many(batches, timeout_s or self._options.timeout_s)
+        return await self._driver.run_many(batches, self._options.limit_s(timeout_s))
 
     def _id(self, given: str | None) -> str:
         return self._driver.make_id() if given is None else given
@@ -169,7 +169,7 @@ class BankClient:
         return calls.read_mode(read, at_least, self._options.read)
 
     async def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        return await self._driver.run(call, timeout_s or self._options.timeout_s)
+        return await self._driver.run(call, self._options.limit_s(timeout_s))
 
 
 class ClusterAdmin:
@@ -201,7 +201,7 @@ class ClusterAdmin:
         The members are those that the serving node names; when none answers within half the time,
         the endpoints that the client knows.
         """
-        limit_s = timeout_s or self._options.timeout_s
+        limit_s = self._options.limit_s(timeout_s)
         give_up_at = anyio.current_time() + limit_s
         addresses = await self._member_addresses(limit_s)
         found: dict[str, NodeStatus | BankError] = {}
@@ -225,7 +225,7 @@ class ClusterAdmin:
             found[address] = error
 
     async def _run(self, call: Call[T], endpoint: str | None, timeout_s: float | None) -> T:
-        limit_s = timeout_s or self._options.timeout_s
+        limit_s = self._options.limit_s(timeout_s)
         if endpoint is None:
             return await self._driver.run(call, limit_s)
         async with AioDriver(self._options.pinned_to(endpoint)) as driver:

@@ -22,12 +22,14 @@ from typing import Final, Self, TypeVar
 import anyio
 from anyio.abc import ByteStream, SocketAttribute, TaskGroup
 
+from bankd.client.connector import OpenLink, Wish
 from bankd.client.link import Link
 from bankd.client.options import ClientOptions, split_address
 from bankd.client.pending import Call, Pending
 from bankd.client.results import Transfer
-from bankd.client.session import OpenLink, Session
+from bankd.client.session import Session
 from bankd.client.transfers import TransferBatch, TransferRow, failed_transfer
+from bankd.client.verdicts import describe
 from bankd.client.waiters import AioWaiter, Loop, running_loop
 from bankd.errors import BankError, InvalidArgument
 
@@ -58,6 +60,7 @@ class AioDriver:
         self._tasks: TaskGroup | None = None
         self._sweeper: AioWaiter | None = None
         self._sweep_at = inf
+        self._sweeping: anyio.CancelScope | None = None
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -77,18 +80,19 @@ class AioDriver:
         self._tasks.start_soon(self._sweep)
 
     async def shut(self) -> None:
-        """Close, and wait for our tasks, which are all cancelled."""
+        """Close, and wait for our tasks, which all end at once."""
         assert self._tasks is not None, "never opened"
         self.close()
         # Without the body's exception: it is the caller's own and must not come out wrapped in a group.
         await self._tasks.__aexit__(None, None, None)
 
     def close(self) -> None:
-        """End every waiting call and cancel our tasks. Does not wait."""
+        """End every waiting call and let our tasks end. Does not wait."""
         self._session.close()
-        self._wake_finished()
-        if self._tasks is not None:
-            self._tasks.cancel_scope.cancel()
+        self._settle()
+        # Not the task group's own scope: the body of `async with` is inside it too.
+        if self._sweeping is not None:
+            self._sweeping.cancel()
 
     def make_id(self) -> str:
         return self._session.make_id()
@@ -147,16 +151,16 @@ class AioDriver:
             return batch.failed(error)
 
     async def _wait(self, pending: Pending[T], loop: Loop) -> None:
-        if not pending.done:
-            waiter = loop.new_waiter()
-            pending.waiter = waiter
+        if pending.done:  # before it began: the client is closed
+            return
+        waiter = pending.waiter = loop.new_waiter()
+        self._settle()
+        try:
+            await waiter.wait()
+        except BaseException:  # cancelled: the call is forgotten, what was sent is not undone
+            self._session.forget(pending, loop.now())
             self._settle()
-            try:
-                await waiter.wait()
-            except BaseException:  # cancelled: the call is forgotten, what was sent is not undone
-                self._session.forget(pending, loop.now())
-                self._settle()
-                raise
+            raise
 
     def _running(self) -> Loop:
         if self._loop is None:
@@ -169,8 +173,8 @@ class AioDriver:
         session = self._session
         if session.finished:
             self._wake_finished()
-        if session.wishes:
-            self._grant_wishes()
+        if wishes := session.take_wishes():
+            self._grant(wishes)
         for connection in self._connections.values():
             writer = connection.idle_writer
             if writer is not None and session.has_output(connection.link):
@@ -185,9 +189,8 @@ class AioDriver:
             if pending.waiter is not None:
                 pending.waiter.wake()
 
-    def _grant_wishes(self) -> None:
-        wishes, self._session.wishes = self._session.wishes, []
-        assert self._tasks is not None
+    def _grant(self, wishes: list[Wish]) -> None:
+        assert self._tasks is not None, "only calls make wishes, and calls need an open client"
         for wish in wishes:
             if isinstance(wish, OpenLink):
                 connection = self._connections[wish.link] = _Connection(wish.link)
@@ -199,14 +202,15 @@ class AioDriver:
 
     async def _sweep(self) -> None:
         loop = self._running()
-        while True:
-            self._sweeper = loop.new_waiter()
-            self._sweep_at = self._session.wake_at
-            with anyio.CancelScope(deadline=self._sweep_at):
-                await self._sweeper.wait()
-            if loop.now() >= self._session.wake_at:
-                self._session.sweep(loop.now())
-                self._settle()
+        with anyio.CancelScope() as self._sweeping:
+            while True:
+                self._sweeper = loop.new_waiter()
+                self._sweep_at = self._session.wake_at
+                with anyio.CancelScope(deadline=self._sweep_at):
+                    await self._sweeper.wait()
+                if loop.now() >= self._session.wake_at:
+                    self._session.sweep(loop.now())
+                    self._settle()
 
     async def _connect(self, connection: _Connection) -> None:
         link, loop = connection.link, self._running()
@@ -215,7 +219,7 @@ class AioDriver:
                 host, port = split_address(link.address)
                 stream = await anyio.connect_tcp(host, port)
             except (OSError, ValueError) as error:
-                self._session.disconnected(link, str(error) or type(error).__name__, loop.now())
+                self._session.disconnected(link, describe(error), loop.now())
             else:
                 try:
                     stream.extra(SocketAttribute.raw_socket).setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -231,7 +235,8 @@ class AioDriver:
                 pair.start_soon(self._write, connection, stream, loop)
                 await self._read(connection.link, stream, loop)
         except* _BROKEN as broken:
-            why = next((str(error) for error in broken.exceptions if str(error)), "closed the connection")
+            error = broken.exceptions[0]
+            why = "closed the connection" if isinstance(error, anyio.EndOfStream) else describe(error)
             self._session.disconnected(connection.link, why, loop.now())
 
     async def _read(self, link: Link, stream: ByteStream, loop: Loop) -> None:

@@ -40,7 +40,8 @@ class Coalescer:
         batch, refused = gathered(rows), []
         if judge_transfers(batch.columns) is not None:  # rare: find out which rows, and leave them behind
             refused = [(row, refusal) for row in rows if (refusal := judge_row(row)) is not None]
-            rows = [row for row in rows if judge_row(row) is None]
+            faulty = {id(row) for row, _refusal in refused}
+            rows = [row for row in rows if id(row) not in faulty]
             if not rows:
                 return None, refused
             batch = gathered(rows)

@@ -30,7 +30,7 @@ class Endpoints:
         self._hint = ""
         self._hops = 0
         self._hints_rest_until = 0.0
-        self._cursor = 0
+        self._cursor = 0  # behind the node that failed last
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -62,13 +62,14 @@ class Endpoints:
         for step in range(len(self._known)):
             place = (self._cursor + step) % len(self._known)
             if self._known[place] not in self._failed:
-                self._cursor = place
                 return self._known[place]
         return None
 
     def failed(self, address: str) -> None:
         """`address` could not be reached, or broke off, or could not serve."""
         self._failed.add(address)
+        if address in self._known:
+            self._cursor = self._known.index(address) + 1
 
     def begin_circle(self) -> None:
         """Every node may be tried again."""

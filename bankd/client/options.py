@@ -15,7 +15,9 @@ TIMEOUT_S: Final = 5.0  # covers every try; an election takes 1 to 2 s, so one f
 IN_FLIGHT_MAX: Final = 256  # calls that may wait for answers at once; more wait for their turn
 BATCH_SIZE: Final = 1000  # rows of one request of transfer_many
 
-_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^\s:\[\]/,]+))(?::(?P<port>[0-9]{1,5}))?")
+_ADDRESS: Final = re.compile(
+    r"(?:\[(?P<v6>[^\s\[\]/,]*:[^\s\[\]/,]*)\]|(?P<host>[^\s:\[\]/,]+))(?::(?P<port>[0-9]{1,5}))?"
+)
 
 
 @attrs.frozen
@@ -30,9 +32,14 @@ class ClientOptions:
     max_in_flight: int = attrs.field(default=IN_FLIGHT_MAX, validator=attrs.validators.ge(1))
     follow_leader: bool = True
 
+    def limit_s(self, timeout_s: float | None) -> float:
+        """The time that a call has: its own, or the client's."""
+        return self.timeout_s if timeout_s is None else timeout_s
+
     def pinned_to(self, address: str) -> "ClientOptions":
-        """The same, for exactly the node at `address`."""
-        return attrs.evolve(self, endpoints=parse_endpoints(address), follow_leader=False)
+        """The same, for exactly the node at `address`: if it cannot be reached, that is the answer."""
+        retry = RetryPolicy(tries_max=1)
+        return attrs.evolve(self, endpoints=parse_endpoints(address), retry=retry, follow_leader=False)
 
 
 def parse_endpoints(endpoints: str | Sequence[str]) -> tuple[str, ...]:

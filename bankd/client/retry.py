@@ -6,9 +6,15 @@ doubles with every try, so that the callers of a node that comes back do not all
 ends the tries; nothing here does.
 """
 
+from collections.abc import Callable
+from typing import Final
+
 import attrs
 
-DOUBLINGS_MAX = 30  # beyond it every ceiling is at delay_s_max anyway, and 2.0**n stays finite
+DOUBLINGS_MAX: Final = 30  # beyond it every ceiling is at delay_s_max anyway, and 2.0**n stays finite
+
+_DRAW_BYTES: Final = 4
+_DRAW_RANGE: Final = 256.0**_DRAW_BYTES
 
 
 @attrs.frozen
@@ -32,6 +38,16 @@ class RetryPolicy:
         doublings = min(max(tries - 1, 0), DOUBLINGS_MAX)
         return min(self.delay_s_max, self.delay_s_first * 2.0**doublings)
 
-    def delay_s(self, tries: int, *, draw: float, at_least_s: float = 0.0) -> float:
-        """The wait after `tries` tries. `draw` is a random number in [0, 1); `at_least_s` is the other side's wish."""
+
+class Backoff:
+    """The waits of one client. `random_bytes(n)` gives n unpredictable bytes."""
+
+    def __init__(self, policy: RetryPolicy, random_bytes: Callable[[int], bytes]) -> None:
+        self._random_bytes = random_bytes
+        self.ceiling_s = policy.ceiling_s
+        self.allows = policy.allows
+
+    def delay_s(self, tries: int, *, at_least_s: float = 0.0) -> float:
+        """The wait after `tries` tries, from `at_least_s` (the other side's wish) up."""
+        draw = int.from_bytes(self._random_bytes(_DRAW_BYTES), "big") / _DRAW_RANGE
         return at_least_s + self.ceiling_s(tries) * draw

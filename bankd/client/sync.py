@@ -57,7 +57,7 @@ class SyncBankClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections. Never waits; a second time does nothing."""
+        """Close the connections, once no other thread is in a call. A second time does nothing."""
         self._driver.close()
 
     def make_tx_id(self) -> str:
@@ -113,7 +113,7 @@ class SyncBankClient:
         self, transfers: Iterable[TransferRequest], *, batch_size: int = BATCH_SIZE, timeout_s: float | None = None
     ) -> list[Transfer]:
         batches = calls.batches(transfers, batch_size, self.make_tx_id)
-        return self._driver.run_many(batches, timeout_s or self._options.timeout_s)
+        return self._driver.run_many(batches, self._options.limit_s(timeout_s))
 
     def _id(self, given: str | None) -> str:
         return self._driver.make_id() if given is None else given
@@ -122,7 +122,7 @@ class SyncBankClient:
         return calls.read_mode(read, at_least, self._options.read)
 
     def _run(self, call: Call[T], timeout_s: float | None) -> T:
-        return self._driver.run(call, timeout_s or self._options.timeout_s)
+        return self._driver.run(call, self._options.limit_s(timeout_s))
 
 
 class SyncClusterAdmin:
@@ -142,7 +142,7 @@ class SyncClusterAdmin:
         return self._run(calls.transfer_leader(target), None, timeout_s)
 
     def statuses(self, *, timeout_s: float | None = None) -> list[tuple[str, NodeStatus | BankError]]:
-        limit_s = timeout_s or self._options.timeout_s
+        limit_s = self._options.limit_s(timeout_s)
         give_up_at = time.monotonic() + limit_s
         addresses = self._member_addresses(limit_s)
         found: dict[str, NodeStatus | BankError] = {}
@@ -168,7 +168,7 @@ class SyncClusterAdmin:
             found[address] = error
 
     def _run(self, call: Call[T], endpoint: str | None, timeout_s: float | None) -> T:
-        limit_s = timeout_s or self._options.timeout_s
+        limit_s = self._options.limit_s(timeout_s)
         if endpoint is None:
             return self._driver.run(call, limit_s)
         with SyncDriver(self._options.pinned_to(endpoint)) as driver:

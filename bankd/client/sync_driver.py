@@ -14,12 +14,14 @@ from threading import RLock
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from bankd.client.connector import OpenLink
 from bankd.client.link import CONNECT_S_MAX, Link
 from bankd.client.options import ClientOptions, split_address
 from bankd.client.pending import Call, Pending
 from bankd.client.results import Transfer
-from bankd.client.session import OpenLink, Session
+from bankd.client.session import Session
 from bankd.client.transfers import TransferBatch
+from bankd.client.verdicts import describe
 from bankd.errors import BankError
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class SyncDriver:
     def close(self) -> None:
         with self._lock:
             self._session.close()
-            self._grant_wishes()
+            self._act()
             self._selector.close()
 
     def make_id(self) -> str:
@@ -66,8 +68,9 @@ class SyncDriver:
             pending = self._submit(call, timeout_s)
             try:
                 self._drive(pending)
-            finally:
-                self._forget([pending])
+            except BaseException:
+                self._abort([pending])
+                raise
         return pending.take()
 
     def run_many(self, batches: Iterator[TransferBatch], timeout_s: float) -> list[Transfer]:
@@ -78,64 +81,77 @@ class SyncDriver:
             try:
                 for batch in batches:
                     under_way.append((batch, self._submit(batch.call(), timeout_s)))
-                    self._step(0.0)
+                    self._act()
+                    self._wait(0.0)
                     if len(under_way) == BATCHES_AHEAD_MAX:
                         results += self._batch_rows(*under_way.popleft())
                 while under_way:
                     results += self._batch_rows(*under_way.popleft())
-            finally:
-                self._forget([pending for _batch, pending in under_way])
+            except BaseException:
+                self._abort([pending for _batch, pending in under_way])
+                raise
         return results
 
     def _batch_rows(self, batch: TransferBatch, pending: Pending[list[Transfer]]) -> list[Transfer]:
+        self._drive(pending)
         try:
-            self._drive(pending)
             return pending.take()
         except BankError as error:
             return batch.failed(error)
-        finally:
-            self._forget([pending])
 
     def _submit(self, call: Call[T], timeout_s: float) -> Pending[T]:
         now = time.monotonic()
         return self._session.submit(call, now + timeout_s, now)
 
-    def _forget(self, pendings: Iterable[Pending[T]]) -> None:
-        """Let go of calls that an exception (Ctrl-C, say) cut short; those that are done do not mind."""
+    def _abort(self, pendings: Iterable[Pending[T]]) -> None:
+        """Let go of calls that an exception cut short: Ctrl-C, or a faulty row behind good ones.
+
+        An interrupt may have hit in the middle of a frame, so the connections go too. To the nodes that
+        also means that nobody waits any more.
+        """
+        now = time.monotonic()
         for pending in pendings:
-            self._session.forget(pending, time.monotonic())
+            self._session.forget(pending, now)
+        for link in list(self._sockets):
+            self._session.disconnected(link, "interrupted", now)
+        self._act()
 
     def _drive(self, pending: Pending[T]) -> None:
-        while not pending.done:
-            self._step(WAIT_S_MAX)
+        while True:
+            self._act()
+            if pending.done:
+                return
+            self._wait(WAIT_S_MAX)
 
-    def _step(self, wait_s_max: float) -> None:
-        """Do all that can be done at once, then wait for whatever comes first, at most `wait_s_max` seconds."""
-        self._grant_wishes()
-        self._write_all()
-        self._session.finished.clear()
+    def _act(self) -> None:
+        """Write and connect until there is nothing left to do but wait."""
+        while True:
+            for link in list(self._sockets):
+                self._write(link)
+            self._session.finished.clear()  # whoever waits looks at its own pending
+            wishes = self._session.take_wishes()
+            if not wishes:
+                return
+            for wish in wishes:
+                if isinstance(wish, OpenLink):
+                    self._connect(wish.link)
+                elif wish.link in self._sockets:
+                    self._drop(wish.link)
+
+    def _wait(self, wait_s_max: float) -> None:
+        """Wait for a socket, the core's `wake_at` or `wait_s_max` seconds, whichever comes first."""
         wait_s = min(self._session.wake_at - time.monotonic(), wait_s_max)
-        if self._session.wishes:
-            return
         for key, _events in self._selector.select(max(wait_s, 0.0)):
             self._read(key.data)
         now = time.monotonic()
         if now >= self._session.wake_at:
             self._session.sweep(now)
 
-    def _grant_wishes(self) -> None:
-        wishes, self._session.wishes = self._session.wishes, []
-        for wish in wishes:
-            if isinstance(wish, OpenLink):
-                self._connect(wish.link)
-            elif wish.link in self._sockets:
-                self._drop(wish.link)
-
     def _connect(self, link: Link) -> None:
         try:
             connection = create_connection(split_address(link.address), timeout=CONNECT_S_MAX)
         except (OSError, ValueError) as error:
-            self._session.disconnected(link, str(error) or type(error).__name__, time.monotonic())
+            self._session.disconnected(link, describe(error), time.monotonic())
             return
         connection.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         connection.setblocking(False)
@@ -150,10 +166,6 @@ class SyncDriver:
         self._selector.unregister(connection)
         connection.close()
 
-    def _write_all(self) -> None:
-        for link in list(self._sockets):
-            self._write(link)
-
     def _write(self, link: Link) -> None:
         """Send until nothing is left or the socket is full; then its room is waited for too."""
         connection, unsent = self._sockets[link], self._unsent[link]
@@ -164,7 +176,7 @@ class SyncDriver:
         except BlockingIOError:
             pass
         except OSError as error:
-            self._session.disconnected(link, str(error), time.monotonic())
+            self._session.disconnected(link, describe(error), time.monotonic())
             return
         if bool(unsent) != bool(self._unsent[link]):
             self._selector.modify(connection, EVENT_READ | EVENT_WRITE if unsent else EVENT_READ, link)
@@ -176,7 +188,7 @@ class SyncDriver:
         except BlockingIOError:
             return  # only its room to write was there
         except OSError as error:
-            self._session.disconnected(link, str(error), time.monotonic())
+            self._session.disconnected(link, describe(error), time.monotonic())
             return
         if data:
             self._session.received(link, data, time.monotonic())

@@ -6,6 +6,7 @@ caller gets an exception of its own.
 """
 
 from collections.abc import Callable
+from os import strerror
 from typing import Final
 
 from bankd.client.pending import Request
@@ -17,6 +18,13 @@ from bankd.wire.refusals import to_error
 _DEFINITE: Final = frozenset({Code.INVALID_ARGUMENT, Code.ALREADY_EXISTS, Code.NOT_FOUND})
 
 _ASK_AGAIN: Final = "outcome unknown, ask for its status with the same id"
+
+
+def describe(error: Exception) -> str:
+    """An error of the operating system in its own words, whatever a library wrapped around it."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    number = cause.errno if isinstance(cause, OSError) else None
+    return strerror(number).lower() if number else str(cause) or type(cause).__name__
 
 
 def lost(address: str, why: str) -> Refusal:
@@ -42,16 +50,14 @@ def deadline_error(request: Request | None, trouble: Refusal | None, intent_id: 
     if request is not None and request.refusal is not None:
         return to_error(request.refusal)
     if trouble is not None:
-        return unreachable_error(trouble)
+        return to_error(trouble)
     message = "no answer in time; the call had no effect"
     return DeadlineExceeded(Refusal(Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, retryable=True))
 
 
-def unreachable_error(trouble: Refusal | None) -> BankError:
-    """No known node can be spoken to."""
-    if trouble is not None:
-        return to_error(trouble)
-    return Unavailable(Refusal(Code.UNAVAILABLE, "NO_ENDPOINT", "no endpoint could be reached", retryable=True))
+def unreachable(trouble: Refusal | None) -> Refusal:
+    """Why no node could be spoken to."""
+    return trouble or Refusal(Code.UNAVAILABLE, "NO_ENDPOINT", "no endpoint could be reached", retryable=True)
 
 
 def closed_error(request: Request | None, intent_id: str) -> BankError:

@@ -1,0 +1,180 @@
+"""The blocking client against a real socket."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bankd.client import SyncBankClient, TransferRequest
+from bankd.client.sync_driver import SyncDriver
+from bankd.errors import (
+    AccountExists,
+    AccountNotFound,
+    DeadlineExceeded,
+    InsufficientFunds,
+    InvalidArgument,
+    OutcomeUnknown,
+    Unavailable,
+)
+from bankd.status import NodeStatus
+from tests.client.fake_server import DropAfter, DropBefore, FakeBank, FakeServer, Garbage, Hang, NeverAnswer, Refuse
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
+        server.bank.open_account("a", 1000)
+        server.bank.open_account("b", 0)
+        yield server
+
+
+@pytest.fixture
+def client(server: FakeServer) -> Iterator[SyncBankClient]:
+    with SyncBankClient(server.address) as client:
+        yield client
+
+
+def test_calls_do_what_their_async_namesakes_do(client: SyncBankClient) -> None:
+    assert client.create_account("c", initial_balance=7).balance == 7
+    with pytest.raises(AccountExists):
+        client.create_account("c")
+    moved = client.transfer("a", "b", 5)
+    assert client.get_transfer_status(moved.tx_id) == moved
+    assert client.get_transfer_status("never-heard-of") is None
+    assert (client.get_balance("a").balance, client.get_account("b").balance) == (995, 5)
+    assert [account.account for account in client.list_accounts().accounts] == ["a", "b", "c"]
+    with pytest.raises(AccountNotFound):
+        client.get_balance("z")
+    with pytest.raises(InsufficientFunds):
+        client.transfer("b", "a", 6)
+    with pytest.raises(InvalidArgument):
+        client.transfer("a", "a", 6)
+
+
+@pytest.mark.parametrize("step", [DropBefore(), DropAfter(), Garbage(), Refuse()])
+def test_transfer_survives_what_a_server_can_do_to_it_and_takes_effect_once(
+    server: FakeServer, client: SyncBankClient, step: DropBefore | DropAfter | Garbage | Refuse
+) -> None:
+    server.script(step)
+    moved = client.transfer("a", "b", 5)
+    assert server.tx_id_counts[moved.tx_id] == 2
+    assert client.get_balance("b").balance == 5
+
+
+def test_opening_survives_a_lost_answer_and_is_no_stranger_to_itself(
+    server: FakeServer, client: SyncBankClient
+) -> None:  # K8
+    server.script(DropAfter())
+    assert client.create_account("c", initial_balance=7).balance == 7
+    assert list(server.tx_id_counts.values()) == [2]
+
+
+def test_broken_idle_connection_is_replaced_at_the_next_call(server: FakeServer, client: SyncBankClient) -> None:
+    client.get_balance("a")
+    server.drop_connections()
+    assert client.get_balance("a").balance == 1000
+    assert server.connections == 2
+
+
+def test_time_covers_the_whole_call(server: FakeServer, client: SyncBankClient) -> None:
+    server.script(NeverAnswer(), NeverAnswer())
+    with pytest.raises(DeadlineExceeded):
+        client.get_balance("a", timeout_s=0.05)
+    with pytest.raises(OutcomeUnknown) as unknown:
+        client.transfer("a", "b", 1, tx_id="t1", timeout_s=0.05)
+    assert unknown.value.tx_id == "t1"
+
+
+def test_interrupted_call_leaves_a_client_that_works(
+    server: FakeServer, client: SyncBankClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.get_balance("a")
+
+    def interrupted(_driver: SyncDriver, _wait_s_max: float) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SyncDriver, "_wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.transfer("a", "b", 1)
+    assert client.get_balance("a").balance in (999, 1000)
+    assert server.connections == 2
+
+
+def test_faulty_row_stops_transfer_many_and_the_client_still_works(client: SyncBankClient) -> None:
+    rows = [TransferRequest("a", "b", 1), TransferRequest("a", "b", 0)]
+    with pytest.raises(InvalidArgument):
+        client.transfer_many(rows, batch_size=1)
+    assert client.get_balance("b").balance in (0, 1)
+
+
+def test_transfer_many_gives_each_row_its_result_in_order(server: FakeServer, client: SyncBankClient) -> None:
+    rows = [TransferRequest("a", "b", 1, f"{number:0100}") for number in range(9000)]
+    results = client.transfer_many(rows, batch_size=500)
+    assert [result.tx_id for result in results] == [row.tx_id for row in rows]
+    assert sum(result.error is None for result in results) == 1000
+    assert server.connections == 1
+
+
+def test_threads_take_turns(server: FakeServer, client: SyncBankClient) -> None:
+    def pay() -> None:
+        for _ in range(20):
+            client.transfer("a", "b", 1)
+
+    threads = [threading.Thread(target=pay) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.get_balance("b").balance == 100
+    assert server.connections == 1
+
+
+def test_statuses_tell_of_every_member_also_of_the_dead_and_the_stopped() -> None:
+    bank = FakeBank()
+    dead = FakeServer(bank, node_id="n2")
+    dead.stop()
+    with FakeServer(bank, node_id="n1") as alive, FakeServer(bank, node_id="n3") as stopped:
+        stopped.script(Hang())
+        with SyncBankClient(alive.address) as client:
+            statuses = dict(client.cluster.statuses(timeout_s=0.5))
+    assert list(statuses) == [alive.address, dead.address, stopped.address]
+    assert isinstance(statuses[alive.address], NodeStatus)
+    assert isinstance(statuses[dead.address], Unavailable)
+    assert isinstance(statuses[stopped.address], DeadlineExceeded)
+
+
+def test_statuses_fall_back_on_the_endpoints_given() -> None:
+    dead = FakeServer()
+    dead.stop()
+    with SyncBankClient(dead.address) as client:
+        [(address, error)] = client.cluster.statuses(timeout_s=0.2)
+    assert (address, type(error)) == (dead.address, Unavailable)
+
+
+def test_closed_client_refuses_calls(server: FakeServer) -> None:
+    client = SyncBankClient(server.address)
+    client.get_balance("a")
+    client.close()
+    client.close()
+    with pytest.raises(Unavailable, match="closed"):
+        client.get_balance("a")
+
+
+def test_client_from_a_url(server: FakeServer) -> None:
+    with SyncBankClient.from_url(f"bank://{server.address}/main?timeout=2s") as client:
+        assert client.get_balance("a").balance == 1000
+    with (
+        SyncBankClient.from_url(f"bank://{server.address}/other") as client,
+        pytest.raises(Exception, match="cluster") as refused,
+    ):
+        client.get_balance("a")
+    assert getattr(refused.value, "reason", "") == "WRONG_CLUSTER"
+
+
+def test_blocking_client_loads_no_async_library() -> None:
+    script = "import sys; from bankd.client import SyncBankClient; SyncBankClient(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"trio", "anyio", "asyncio", "grpc"} & set(loaded)
