@@ -16,15 +16,6 @@ or in another order, does not verify. The trailer's CRC is seeded with the batch
 it can be judged when records before it are broken.
 
 Invariant: a batch is all or nothing. Its hard state and entries were asked for together.
-
-How damage is told apart (segments are zero-filled before use; a sector is written whole or not):
-- *Unfinished write*: a sector of the batch is still zero beyond those that the trailer counts as
-  zero by content, or a mark is cut: its four 0xFF became 0x00 from some byte on. One flipped bit
-  makes neither.
-- *Rot*: everything else; and any damage with a later batch behind it, because a batch is written
-  only after the one before it was synced. A later batch proves itself without the chain: its own CRC,
-  its own sector number, a higher batch number, and the segment's nonce, which no client ever learns, so that
-  no body can pose as a header.
 """
 
 import struct
@@ -61,17 +52,16 @@ class Seal:
 
 Record = Entry | HardState | Seal
 
-_MARK: Final = b"\xff\xff\xff\xff"
-_MARKS_CUT: Final = tuple(_MARK[:kept].ljust(len(_MARK), b"\0") for kept in range(len(_MARK)))
+MARK: Final = b"\xff\xff\xff\xff"  # the last bytes of header and trailer: damage.py says what for
 _BATCH_HEADER: Final = struct.Struct("<IIQQI")
 _RECORD_COVERED: Final = struct.Struct("<IQQB")  # body bytes, index, term, type: what the CRC covers beside the body
 _RECORD_HEADER: Final = struct.Struct("<IIQQB")
 _CRC: Final = struct.Struct("<I")
 _TRAILER: Final = struct.Struct("<II")
 
-BATCH_HEADER_BYTES: Final = _BATCH_HEADER.size + _CRC.size + len(_MARK)
+BATCH_HEADER_BYTES: Final = _BATCH_HEADER.size + _CRC.size + len(MARK)
 RECORD_HEADER_BYTES: Final = _RECORD_HEADER.size
-TRAILER_BYTES: Final = _TRAILER.size + len(_MARK)
+TRAILER_BYTES: Final = _TRAILER.size + len(MARK)
 _ZERO_SECTOR: Final = bytes(SECTOR_BYTES)
 _ENTRY_TYPES: Final = {int(entry_type): entry_type for entry_type in EntryType}
 
@@ -137,7 +127,7 @@ def encode_seal(place: Place, next_index: LogIndex) -> tuple[bytearray, int]:
 def read_header(data: bytes, offset: int) -> BatchHeader | None:
     """Return the batch header at `offset` if there is a sound one, wherever it may belong."""
     end = offset + BATCH_HEADER_BYTES
-    if data[end - len(_MARK) : end] != _MARK:
+    if data[end - len(MARK) : end] != MARK:
         return None
     covered = data[offset : offset + _BATCH_HEADER.size]
     (crc,) = _CRC.unpack_from(data, offset + _BATCH_HEADER.size)
@@ -166,46 +156,16 @@ def read_batch(data: bytes, place: Place) -> Batch:
     data_end = offset + header.data_bytes
     records, running_crc = _read_records(data, offset + BATCH_HEADER_BYTES, data_end, header.crc)
     batch = data[offset : offset + header.size]
-    if batch[header.data_bytes :] != bytes(header.size - header.data_bytes - TRAILER_BYTES) + _trailer(
-        batch, header.crc
-    ):
+    padding = bytes(header.size - header.data_bytes - TRAILER_BYTES)
+    if batch[header.data_bytes :] != padding + _trailer(batch, header.crc):
         raise BatchDamaged(f"the end of batch {place.number}")
     return Batch(records, header.size, running_crc)
 
 
-def unfinished(data: bytes, place: Place) -> str | None:
-    """Say how the damaged batch at `place` is the work of an unfinished write, or return None: it is rot.
-
-    The caller has made sure that no later batch stands behind it.
-    """
-    offset = place.sector * SECTOR_BYTES
-    header = read_header(data, offset)
-    if header is None:
-        sector = data[offset : offset + SECTOR_BYTES].ljust(SECTOR_BYTES, b"\0")
-        mark = sector[BATCH_HEADER_BYTES - len(_MARK) : BATCH_HEADER_BYTES]
-        cut = mark in _MARKS_CUT and not any(sector[BATCH_HEADER_BYTES:])
-        return "its header was never written" if cut else None
-    if header.place != place:
-        return None
-    batch = data[offset : offset + header.size].ljust(header.size, b"\0")
-    if batch[-len(_MARK) :] in _MARKS_CUT:
-        return "its end was never written"
+def zero_sectors_promised(batch: bytes, header: BatchHeader) -> int | None:
+    """Return how many all-zero sectors the trailer of a batch counted when it was written; None if it is broken."""
     zero_sectors, crc = _TRAILER.unpack_from(batch, len(batch) - TRAILER_BYTES)
-    if crc == _trailer_crc(zero_sectors, header.crc) and count_zero_sectors(batch) > zero_sectors:
-        return "some of its sectors were never written"
-    return None
-
-
-def later_batch(data: bytes, place: Place) -> int | None:
-    """Return the offset of a sound batch behind the one at `place` and written after it, or None."""
-    for sector in range(place.sector + 1, len(data) // SECTOR_BYTES):
-        header = read_header(data, sector * SECTOR_BYTES)
-        if header is None:
-            continue
-        found = header.place
-        if found.sector == sector and found.nonce == place.nonce and found.number > place.number:
-            return sector * SECTOR_BYTES
-    return None
+    return int(zero_sectors) if crc == _trailer_crc(zero_sectors, header.crc) else None
 
 
 def count_zero_sectors(batch: bytes | bytearray) -> int:
@@ -235,7 +195,7 @@ def _encode(place: Place, data_bytes: int, rows: Iterable[_Row]) -> tuple[bytear
     batch = bytearray(padded_size(data_bytes))
     covered = _BATCH_HEADER.pack(data_bytes, place.sector, place.nonce, place.number, place.running_crc)
     header_crc = crc = value(covered)
-    batch[:BATCH_HEADER_BYTES] = covered + _CRC.pack(crc) + _MARK
+    batch[:BATCH_HEADER_BYTES] = covered + _CRC.pack(crc) + MARK
     at = BATCH_HEADER_BYTES
     view = memoryview(batch)  # assigning through it copies a body once, a slice of the bytearray would twice
     for index, term, record_type, body in rows:
@@ -246,7 +206,7 @@ def _encode(place: Place, data_bytes: int, rows: Iterable[_Row]) -> tuple[bytear
         at += len(body)
     assert BATCH_HEADER_BYTES < at == data_bytes, f"records end at {at}, {data_bytes} planned"
     # The mark first: the trailer's own sector must not be counted among the zero ones.
-    batch[-len(_MARK) :] = _MARK
+    batch[-len(MARK) :] = MARK
     batch[-TRAILER_BYTES:] = _trailer(batch, header_crc)
     return batch, crc
 
@@ -266,6 +226,8 @@ def _read_records(data: bytes, at: int, end: int, crc: int) -> tuple[tuple[Recor
             raise BatchDamaged(f"a record with checksum {crc:08x}, not {stored_crc:08x}")
         records.append(_record(index, term, record_type, body))
         at = body_at + length
+    if not records:
+        raise BatchDamaged("a batch with at least one record")
     return tuple(records), crc
 
 
@@ -287,7 +249,7 @@ def _record_crc(seed: int, length: int, index: int, term: int, record_type: int,
 
 def _trailer(batch: bytes | bytearray, header_crc: int) -> bytes:
     zero_sectors = count_zero_sectors(batch)
-    return _TRAILER.pack(zero_sectors, _trailer_crc(zero_sectors, header_crc)) + _MARK
+    return _TRAILER.pack(zero_sectors, _trailer_crc(zero_sectors, header_crc)) + MARK
 
 
 def _trailer_crc(zero_sectors: int, header_crc: int) -> int:

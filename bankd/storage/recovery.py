@@ -20,6 +20,7 @@ from typing import Final, assert_never
 import attrs
 
 from bankd.raft.messages import Entry, HardState
+from bankd.storage.damage import later_batch, unfinished
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import (
@@ -29,9 +30,7 @@ from bankd.storage.records import (
     Place,
     Record,
     Seal,
-    later_batch,
     read_batch,
-    unfinished,
 )
 from bankd.storage.segment import SegmentHeader, damaged, decode_header, header_crc, sequence_of
 from bankd.types import LogIndex
@@ -214,18 +213,18 @@ def _read_segment(path: Path, data: bytes, header: SegmentHeader, replay: Replay
     if len(data) < header.capacity:
         raise damaged(path, len(data), f"{header.capacity} bytes in this file: it was cut after it was written")
     place = Place(header.nonce, 1, header.first_batch, header_crc(data))
-    last: LastBatch | None = None
-    while not _is_unwritten(data, offset := place.sector * SECTOR_BYTES):
+    sealed, torn, last_at = False, None, 0
+    while not sealed and not _is_unwritten(data, at := place.sector * SECTOR_BYTES):
         try:
             batch = read_batch(data, place)
         except BatchDamaged as damage:
-            return SegmentEnd(place, False, _torn(path, data, place, damage), last)
-        _replay_batch(path, offset, batch, replay)
-        last = LastBatch(path, offset, data[offset : offset + batch.size])
+            torn = _torn(path, data, place, damage)
+            break
+        _replay_batch(path, at, batch, replay)
+        sealed, last_at = isinstance(batch.records[-1], Seal), at
         place = Place(place.nonce, place.sector + batch.size // SECTOR_BYTES, place.number + 1, batch.running_crc)
-        if isinstance(batch.records[-1], Seal):
-            return SegmentEnd(place, True, None, last)
-    return SegmentEnd(place, False, None, last)
+    last_batch = LastBatch(path, last_at, data[last_at : place.sector * SECTOR_BYTES]) if last_at else None
+    return SegmentEnd(place, sealed, torn, last_batch)
 
 
 def _is_unwritten(data: bytes, offset: int) -> bool:

@@ -27,8 +27,13 @@ class Spare:
     def fill(self) -> Iterator[None]:
         """Prepare the file, a chunk of zeros at each step; abandoning the iteration leaves it unprepared.
 
+        Does nothing while one is ready: the taker may already be making it a segment, and zeros
+        written behind its back would wipe out the log.
+
         Raises DiskFailed, DiskFull.
         """
+        if self.ready:
+            return
         file = self._disk.create(self._path)
         try:
             file.truncate(self._capacity)

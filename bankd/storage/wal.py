@@ -107,7 +107,7 @@ class Wal:
           DiskFailed, DiskFull.
         """
         read = read_log(disk, directory, identity)
-        _mend(disk, directory, read)
+        _mend(disk, read)
         return cls(disk, directory, identity, options, read), read.recovered
 
     def write(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
@@ -145,7 +145,7 @@ class Wal:
     def fill_spare(self) -> Iterator[None]:
         """Prepare the segment after this one, a chunk of zeros at each step. May be abandoned.
 
-        The one thing that another thread may do while this one writes; at most once per `sequence`.
+        The one thing that another thread may do while this one writes. Wanted after every change of `sequence`.
 
         Raises:
           DiskFailed, DiskFull.
@@ -182,7 +182,7 @@ class Wal:
 
     def _roll(self) -> None:
         seal, running_crc = encode_seal(self._place, self._next_index)
-        if self._spare.ready:
+        if self.has_spare:
             prepared, capacity = self._spare.take()
         else:
             prepared, capacity = _make_short(self._disk, self._directory, self._options)
@@ -203,7 +203,7 @@ def _make_short(disk: Disk, directory: Path, options: WalOptions) -> tuple[Path,
     return spare.take()
 
 
-def _mend(disk: Disk, directory: Path, read: LogRead) -> None:
+def _mend(disk: Disk, read: LogRead) -> None:
     """Bring the disk to the state that was read, durably; after a crash in here it reads the same."""
     if read.recovered.torn is not None:
         file = disk.open(read.tail.path)
@@ -215,10 +215,11 @@ def _mend(disk: Disk, directory: Path, read: LogRead) -> None:
         finally:
             file.close()
     if read.unused is not None:
+        # No directory sync: should it come back after a crash, it is as untouched and unused as before, and
+        # the next roll syncs the directory before it seals.
         disk.unlink(read.unused)
-    # A name that we see may not be durable yet, and the last batch may be in the page cache only, even
-    # marked clean by an fsync that failed: written again, it is dirty, and this sync is about it.
-    disk.fsync_dir(directory)
+    # The last batch may be in the page cache only, even marked clean by an fsync that failed: written again, it is
+    # dirty, and this sync is about it. Whatever came before it was synced by the process that wrote it.
     if read.last_batch is not None:
         file = disk.open(read.last_batch.path)
         try:

@@ -5,7 +5,7 @@ prefix (a journalling file system keeps their order); who drives it decides whic
 crash or fail at any one of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import attrs
@@ -37,18 +37,21 @@ class Inode:
         self.dirty.update(range(offset // SECTOR, -(-end // SECTOR)))
 
     def sync(self) -> None:
-        self.durable = bytearray(self.current)
+        """Bring what is marked dirty to the platter: no more than that, as a kernel does."""
+        self._keep(self.dirty)
+        self.durable = self.durable[: len(self.current)].ljust(len(self.current), b"\0")
         self.dirty.clear()
 
     def lose_power(self, survives: Survives) -> None:
-        after = bytearray(self.durable)
-        for sector in sorted(self.dirty):
-            if survives():
-                start, data = sector * SECTOR, self.current[sector * SECTOR : (sector + 1) * SECTOR]
-                after.extend(bytes(max(0, start + len(data) - len(after))))
-                after[start : start + len(data)] = data
-        self.current = after
-        self.sync()
+        self._keep(sector for sector in sorted(self.dirty) if survives())
+        self.current = bytearray(self.durable)
+        self.dirty.clear()
+
+    def _keep(self, sectors: Iterable[int]) -> None:
+        for sector in sectors:
+            start, data = sector * SECTOR, self.current[sector * SECTOR : (sector + 1) * SECTOR]
+            self.durable.extend(bytes(max(0, start + len(data) - len(self.durable))))
+            self.durable[start : start + len(data)] = data
 
 
 class MemoryFile:

@@ -116,6 +116,24 @@ def test_spare_that_is_not_finished_is_not_taken() -> None:
     assert len(reopen(disk, DIRECTORY).entries) == 4
 
 
+def test_second_filling_leaves_a_spare_alone_that_is_ready_or_taken() -> None:
+    """Rolls can outrun the filling thread; its late second round must not put zeros into a segment in use."""
+    disk = MemoryDisk()
+    write_history(disk, DIRECTORY, [], tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    for _ in wal.fill_spare():
+        pass
+    late = wal.fill_spare()
+    next(late, None)
+    for index in range(1, 6):
+        wal.write(append(entry(index)))
+        wal.sync()
+    assert wal.sequence == 2
+    for _ in late:
+        pass
+    assert len(reopen(disk, DIRECTORY).entries) == 5
+
+
 def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
     disk = MemoryDisk()
     write_history(disk, DIRECTORY, [], tiny())
