@@ -77,7 +77,8 @@ class AioDriver:
         self._loop = running_loop()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._sweep)
+        self._sweeping = anyio.CancelScope()  # made before its task runs: `close` may come first
+        self._tasks.start_soon(self._sweep, self._sweeping)
 
     async def shut(self) -> None:
         """Close, and wait for our tasks, which all end at once."""
@@ -200,9 +201,9 @@ class AioDriver:
 
     # Tasks
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, scope: anyio.CancelScope) -> None:
         loop = self._running()
-        with anyio.CancelScope() as self._sweeping:
+        with scope:
             while True:
                 self._sweeper = loop.new_waiter()
                 self._sweep_at = self._session.wake_at

@@ -365,3 +365,10 @@ def test_write_larger_than_the_sockets_buffers_goes_through(play: Play) -> None:
         assert balance(server, "b") == 1000
 
     play(scenario)
+
+
+def test_client_that_is_left_before_its_tasks_ran_ends_at_once(play: Play) -> None:
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        pass
+
+    play(scenario)
