@@ -5,11 +5,11 @@ in steps, by whoever drives `fill`; one thread may fill while another one takes.
 run is taken over and never trusted: every byte is written again, so no stale batch can ever be read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bankd.storage.disk import Disk
-from bankd.storage.segment import fill_with_zeros
+from bankd.storage.segment import write_zeros
 
 
 class Spare:
@@ -24,8 +24,8 @@ class Spare:
         self._capacity = capacity
         self.ready = False
 
-    def fill(self) -> Iterator[None]:
-        """Prepare the file, a chunk of zeros at each step; abandoning the iteration leaves it unprepared.
+    def fill(self, step_bytes: Callable[[], int]) -> Iterator[None]:
+        """Prepare the file, `step_bytes()` of zeros at a time; abandoning the iteration leaves it unprepared.
 
         Does nothing while one is ready: the taker may already be making it a segment, and zeros
         written behind its back would wipe out the log.
@@ -37,7 +37,12 @@ class Spare:
         file = self._disk.create(self._path)
         try:
             file.truncate(self._capacity)
-            yield from fill_with_zeros(file, 0, self._capacity)
+            start = 0
+            while start < self._capacity:
+                end = min(start + step_bytes(), self._capacity)
+                write_zeros(file, start, end)
+                start = end
+                yield
         finally:
             file.close()
         self.ready = True

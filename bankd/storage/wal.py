@@ -27,12 +27,18 @@ from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
 from bankd.storage.recovery import LogRead, Recovered, is_zero, read_file, read_log, segment_names
-from bankd.storage.segment import SegmentHeader, begin, damaged, fill_with_zeros
+from bankd.storage.segment import SegmentHeader, begin, damaged, write_zeros
 from bankd.storage.spare import Spare
 from bankd.types import LogIndex
 
 _SPARE_NAME: Final = "spare.tmp"
 _SHORT_NAME: Final = "short.tmp"
+
+# Zeros written and synced in one step of filling. A commit beside it waits for at most one step: fdatasync of the log
+# measured p99 0.7 ms at 128 KiB, 3.8 ms at 1 MiB. A log that is written fast needs faster filling more than low latency.
+FILL_STEP_BYTES_MIN: Final = 128 << 10
+FILL_STEP_BYTES_MAX: Final = 4 << 20
+FILL_PER_BYTE_WRITTEN: Final = 4  # so the next segment is ready when this one is a quarter full
 
 
 def _random_nonce() -> int:
@@ -75,6 +81,8 @@ class Wal:
         self._next_index = read.tail.next_index
         self._next = _Next.WRITE
         self._spare = Spare(disk, directory / _SPARE_NAME, options.segment_bytes)
+        self._bytes_written = 0
+        self._bytes_filled_for = 0
         self.sequence = read.tail.sequence  # of the segment being written; each wants one spare behind it
 
     @classmethod
@@ -143,14 +151,14 @@ class Wal:
         self._next = _Next.WRITE
 
     def fill_spare(self) -> Iterator[None]:
-        """Prepare the segment after this one, a chunk of zeros at each step. May be abandoned.
+        """Prepare the segment after this one, some zeros at each step. May be abandoned.
 
         The one thing that another thread may do while this one writes. Wanted after every change of `sequence`.
 
         Raises:
           DiskFailed, DiskFull.
         """
-        return self._spare.fill()
+        return self._spare.fill(self._fill_step_bytes)
 
     def close(self) -> None:
         """Close the file. Does not sync."""
@@ -174,8 +182,14 @@ class Wal:
                 assert last - first == len(entries) - 1, f"entries {first} to {last} have gaps"
                 self._next_index = LogIndex(last + 1)
 
+    def _fill_step_bytes(self) -> int:
+        written = self._bytes_written - self._bytes_filled_for
+        self._bytes_filled_for += written
+        return min(max(FILL_PER_BYTE_WRITTEN * written, FILL_STEP_BYTES_MIN), FILL_STEP_BYTES_MAX)
+
     def _append(self, batch: bytearray, running_crc: int) -> None:
         self._file.pwrite(batch, self._offset)
+        self._bytes_written += len(batch)
         place = self._place
         sector = place.sector + len(batch) // SECTOR_BYTES
         self._place = Place(place.nonce, sector, place.number + 1, running_crc)
@@ -198,7 +212,7 @@ class Wal:
 
 def _make_short(disk: Disk, directory: Path, options: WalOptions) -> tuple[Path, int]:
     spare = Spare(disk, directory / _SHORT_NAME, options.short_segment_bytes)
-    for _ in spare.fill():
+    for _ in spare.fill(lambda: options.short_segment_bytes):
         pass
     return spare.take()
 
@@ -210,8 +224,7 @@ def _mend(disk: Disk, read: LogRead) -> None:
         try:
             # Up to the end of the file: sectors of the torn write may have survived anywhere in it.
             start, end = read.recovered.torn.offset, max(read.tail.capacity, file.size())
-            for _ in fill_with_zeros(file, start, end):
-                pass
+            write_zeros(file, start, end)
         finally:
             file.close()
     if read.unused is not None:

@@ -116,6 +116,18 @@ def test_spare_that_is_not_finished_is_not_taken() -> None:
     assert len(reopen(disk, DIRECTORY).entries) == 4
 
 
+@pytest.mark.parametrize(("bytes_written", "steps"), [(0, 8), (100_000, 6), (5_000_000, 1)])
+def test_spare_is_filled_faster_when_the_log_is_written_faster(bytes_written: int, steps: int) -> None:
+    disk = MemoryDisk()
+    options = tiny(segment_bytes=1 << 20)
+    write_history(disk, DIRECTORY, [], options)
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, options)
+    if bytes_written:
+        wal.write(append(entry(1, body=b"x" * bytes_written)))
+        wal.sync()
+    assert len(list(wal.fill_spare())) == steps
+
+
 def test_second_filling_leaves_a_spare_alone_that_is_ready_or_taken() -> None:
     """Rolls can outrun the filling thread; its late second round must not put zeros into a segment in use."""
     disk = MemoryDisk()
