@@ -78,7 +78,7 @@ def parse_name(value: object) -> str:
 def parse_address(value: object) -> str:
     if isinstance(value, str):
         host, _, port = value.rpartition(":")
-        if HOST.fullmatch(host) and port.isdecimal() and 1 <= int(port) <= 65535:
+        if HOST.fullmatch(host) and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535:
             return value
     raise Unfit(f'{quoted(value)} is not an address (host and port, as in "127.0.0.1:7401" or "[::1]:7401")')
 
@@ -147,7 +147,7 @@ NODES: Final = Kind[Mapping[NodeId, str]]('list of "id=host:port"', parse_nodes,
 
 
 def parse_quantity(value: object, units: Mapping[str, float], what: str, samples: str) -> float:
-    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)([A-Za-z]+)", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)([A-Za-z]+)", value) if isinstance(value, str) else None
     if found is None or found[2] not in units:
         raise Unfit(f"{quoted(value)} is not a {what} ({samples})")
     return float(found[1]) * units[found[2]]
@@ -174,7 +174,7 @@ def parse_flag(value: object) -> bool:
 
 
 def whole_from_text(text: str) -> object:
-    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else text
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def flag_from_text(text: str) -> object:

@@ -69,7 +69,7 @@ class Source:
             ) from None
         except UnicodeDecodeError as error:
             raise ConfigInvalid([f"{path}: byte {error.start} is not UTF-8 (TOML files are UTF-8)"]) from None
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also what tomllib lets through: endless numbers, deep nesting
             raise ConfigInvalid([broken_toml(path, str(error), lines=text.count("\n") + 1)]) from None
 
     def given(self) -> Iterator[Given]:
@@ -201,7 +201,8 @@ def clashing(clash: Clash, given: Mapping[str, Given], source: Source) -> Fault:
 def broken_toml(path: str, message: str, lines: int) -> str:
     """tomllib ends its messages in `(at line L, column C)` or `(at end of document)`."""
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message, re.DOTALL)
-    assert found is not None, f"tomllib speaks differently now: {message}"
+    if found is None:
+        return f"{path}: {message} (the file cannot be read as TOML)"
     return f"{path}:{found[2] or lines} {found[1]} (the file is not TOML from here on)"
 
 

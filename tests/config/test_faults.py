@@ -1,8 +1,11 @@
 """Every way in which a configuration can be wrong, and the line that says so."""
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bankd.config import Role, load_config
 from bankd.errors import ConfigInvalid
@@ -118,6 +121,42 @@ def test_broken_toml_is_refused_where_it_breaks(tmp_path: Path, added: str, line
     (fault,) = faults_of(tmp_path, f"{GOOD}{added}\n")
     assert fault.startswith(f"f.toml:{line} ")
     assert fault.endswith(" (the file is not TOML from here on)")
+
+
+@pytest.mark.parametrize(
+    "hostile", [f"x = {'9' * 5000}", f"x = {'[' * 5000}", f"x = {'{a=' * 5000}"], ids=lambda t: t[:6]
+)
+def test_toml_that_chokes_the_parser_is_refused_in_words(tmp_path: Path, hostile: str) -> None:
+    (fault,) = faults_of(tmp_path, f"{GOOD}{hostile}\n")
+    assert re.match(r"f\.toml:\d* ", fault)
+
+
+FRAGMENTS = [
+    "[raft]",
+    "[",
+    "]",
+    "heartbeat",
+    "=",
+    "'1s'",
+    '"""',
+    "\n",
+    "#",
+    "{",
+    "}",
+    ",",
+    "1",
+    ".",
+    "log",
+    "[[",
+    "'",
+    "a",
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS)).map("".join))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_loaded_or_refused_in_words(tmp_path: Path, text: str) -> None:
+    assert faults_of(tmp_path, text)  # none of them can name a node
 
 
 ONE_LINE_CHANGED = [
