@@ -79,6 +79,11 @@ class Process:
         self.send(signal.SIGKILL)
         self.wait()
 
+    def terminate(self) -> int:
+        """Ask it to end in an orderly way, wait, and return its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait()
+
     def log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
@@ -137,9 +142,17 @@ class LocalCluster:
     def start_gateway(self) -> None:
         """Start the gateway and wait until its port answers."""
         self.gateway.start()
+        self.wait_answers(self.gateway)
+
+    def wait_answers(self, process: Process) -> None:
+        """Wait until somebody accepts connections at the address of a process that was started.
+
+        Raises:
+          ClusterFailed: the process has ended, or nobody answers in time.
+        """
         deadline = time.monotonic() + START_S_MAX
-        while not answers(self.gateway_address):
-            self._check(self.gateway, deadline)
+        while not answers(process.address):
+            self._check(process, deadline)
 
     def leader(self) -> NodeId | None:
         """Who leads, as that node itself says; None when no node says so now."""
