@@ -6,6 +6,8 @@
 
 Invariant: META is written last. A directory with META has had everything; one without it never voted, never
 acknowledged, and is made anew. A crash between the two is completed by the next start.
+
+Limits: of missing parents, which are made too, only the last is synced.
 """
 
 import fcntl

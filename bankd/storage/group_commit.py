@@ -7,7 +7,7 @@ waits for nothing.
 Invariants:
 - writes become durable in the order of `submit`, and `on_durable(n)` says that all up to n are;
 - `on_durable` is called only after a sync that covers it returned;
-- after the first failure nothing more is written or reported, and `on_failed` was called once.
+- `on_failed` is called once, for the first failure; no write is begun after it.
 
 Both callbacks run on these threads: they hand over and return.
 """

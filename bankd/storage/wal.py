@@ -100,9 +100,9 @@ class Wal:
             if not is_zero(read_file(disk, path), SECTOR_BYTES):
                 raise damaged(path, SECTOR_BYTES, "nothing: the directory has no META, so it never held a log")
             disk.unlink(path)
-        prepared, capacity = _make_short(disk, directory, options)
-        header = SegmentHeader(1, LogIndex(1), 1, options.new_nonce(), capacity, 0)
-        file, _ = begin(disk, prepared, header, identity)
+        spare = _short_spare(disk, directory, options)
+        header = SegmentHeader(1, LogIndex(1), 1, options.new_nonce(), spare.capacity, 0)
+        file, _ = begin(disk, spare.path, header, identity)
         file.close()
 
     @classmethod
@@ -196,25 +196,23 @@ class Wal:
 
     def _roll(self) -> None:
         seal, running_crc = encode_seal(self._place, self._next_index)
-        if self.has_spare:
-            prepared, capacity = self._spare.take()
-        else:
-            prepared, capacity = _make_short(self._disk, self._directory, self._options)
+        spare = self._spare if self.has_spare else _short_spare(self._disk, self._directory, self._options)
         nonce, number = self._options.new_nonce(), self._place.number + 1
-        header = SegmentHeader(self.sequence + 1, self._next_index, number, nonce, capacity, running_crc)
-        file, first_crc = begin(self._disk, prepared, header, self._identity)
+        header = SegmentHeader(self.sequence + 1, self._next_index, number, nonce, spare.capacity, running_crc)
+        file, first_crc = begin(self._disk, spare.path, header, self._identity)
+        spare.renamed()
         self._append(seal, running_crc)
         self._file.sync()
         self._file.close()
-        self._file, self._capacity, self.sequence = file, capacity, header.sequence
+        self._file, self._capacity, self.sequence = file, spare.capacity, header.sequence
         self._place = Place(nonce, 1, number, first_crc)
 
 
-def _make_short(disk: Disk, directory: Path, options: WalOptions) -> tuple[Path, int]:
+def _short_spare(disk: Disk, directory: Path, options: WalOptions) -> Spare:
     spare = Spare(disk, directory / _SHORT_NAME, options.short_segment_bytes)
     for _ in spare.fill(lambda: options.short_segment_bytes):
         pass
-    return spare.take()
+    return spare
 
 
 def _mend(disk: Disk, read: LogRead) -> None:

@@ -1,5 +1,7 @@
 """Appending, reopening, rolling: what goes in comes out, over however many segments."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -128,22 +130,37 @@ def test_spare_is_filled_faster_when_the_log_is_written_faster(bytes_written: in
     assert len(list(wal.fill_spare())) == steps
 
 
-def test_second_filling_leaves_a_spare_alone_that_is_ready_or_taken() -> None:
-    """Rolls can outrun the filling thread; its late second round must not put zeros into a segment in use."""
-    disk = MemoryDisk()
-    write_history(disk, DIRECTORY, [], tiny())
-    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
-    for _ in wal.fill_spare():
-        pass
-    late = wal.fill_spare()
-    next(late, None)
-    for index in range(1, 6):
-        wal.write(append(entry(index)))
-        wal.sync()
-    assert wal.sequence == 2
-    for _ in late:
-        pass
-    assert len(reopen(disk, DIRECTORY).entries) == 5
+class FillingDisk(MemoryDisk):
+    """A disk on which another thread fills the next segment, some steps between every two operations of the log."""
+
+    filling: Iterator[None] = iter(())
+    steps_at_once = 0
+    begin_at = 0
+
+    def operate(self, operation: str, name: str) -> None:
+        super().operate(operation, name)
+        if self.operations > self.begin_at:
+            steps, self.steps_at_once = self.steps_at_once, 0  # the filling's own operations pass through
+            for _ in islice(self.filling, steps):
+                pass
+            self.steps_at_once = steps
+
+
+@pytest.mark.parametrize("steps_at_once", [1, 100])
+def test_filling_at_any_moment_never_touches_a_segment_in_use(steps_at_once: int) -> None:
+    """The filling thread runs beside everything, a roll included, and its requests may come late or twice."""
+    for begin_after in range(60):
+        disk = FillingDisk()
+        write_history(disk, DIRECTORY, [], tiny())
+        wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+        for _ in wal.fill_spare():
+            pass
+        disk.filling, disk.steps_at_once, disk.begin_at = wal.fill_spare(), steps_at_once, disk.operations + begin_after
+        for index in range(1, 20):
+            wal.write(append(entry(index)))
+            wal.sync()
+        disk.steps_at_once = 0
+        assert len(reopen(disk, DIRECTORY).entries) == 19
 
 
 def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
