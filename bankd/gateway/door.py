@@ -2,7 +2,7 @@
 
 Handlers take the request unparsed, because gRPC answers bytes that it cannot parse with a bare
 UNKNOWN of its own, while ours must be INVALID_ARGUMENT with details (K5). Every call passes through
-`Door._answer`, so that each has a deadline and each error its details.
+`Door.answer`, so that each has a deadline and each error its details.
 
 Invariant: at most `in_flight_max` calls are under way; one more is refused before anything is sent (K13).
 """
@@ -37,7 +37,7 @@ TIMEOUT_S_DEFAULT: Final = 5.0  # for a caller without a deadline: one failover 
 # A caller's own gRPC library reports DEADLINE_EXCEEDED at the deadline, without details. Giving up a
 # little earlier lets the answer that names the outcome arrive first.
 REPLY_SHARE: Final = 0.1  # of the time left
-REPLY_MARGIN_S_MAX: Final = 0.1
+REPLY_MARGIN_S_MAX: Final = 0.25
 TIMEOUT_S_MIN: Final = 0.001
 
 OVERLOAD_RETRY_AFTER_MS: Final = 200
@@ -69,14 +69,15 @@ class Door:
 
     def _handler(self, method: Method) -> object:
         async def handle(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            answer = await self._answer(method, body, timeout_s(context.time_remaining()))
+            answer = await self.answer(method, body, timeout_s(context.time_remaining()))
             if isinstance(answer, Refusal):
                 await abort(context, answer)
             return answer
 
         return handle
 
-    async def _answer(self, method: Method, body: bytes, limit_s: float) -> bytes | Refusal:
+    async def answer(self, method: Method, body: bytes, limit_s: float) -> bytes | Refusal:
+        """One call's response or refusal; raises nothing but a cancellation."""
         if self._in_flight >= self._in_flight_max:
             return _overloaded(self._in_flight_max)
         self._in_flight += 1

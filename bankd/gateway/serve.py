@@ -1,7 +1,7 @@
 """Run the gateway process: open the port, serve until told to stop, drain, exit.
 
 Shutdown, in order: the health turns NOT_SERVING; gRPC takes no new calls; calls under way may finish
-within `limits.drain_timeout`; the client is closed, which ends the calls that remain with an error that
+within `limits.drain_timeout`; the client is left, which ends the calls that remain with an error that
 says whether they may have taken effect; gRPC gets a moment to send those. A second signal skips the
 waiting. A call is never cut off without an answer, because a cut-off looks like "not done" to some
 gRPC libraries.
@@ -44,6 +44,7 @@ def run(config: Config) -> int:
     Raises:
       AddressUnusable: `gateway.listen` is taken, or no address of this machine.
     """
+    check_address(config.gateway.listen)
     return asyncio.run(_serve(config))
 
 
@@ -51,7 +52,8 @@ async def _serve(config: Config) -> int:
     stop = _StopSignals()
     async with AioDriver(_client_options(config)) as client:
         health = HealthService(tuple(SERVICES))
-        server = _open_server(config, Door(BankGateway(client), in_flight_max=config.limits.max_in_flight), health)
+        server = make_server(Door(BankGateway(client), in_flight_max=config.limits.max_in_flight), health)
+        open_port(server, config.gateway.listen)
         await server.start()
         _log.info("gateway_serving address=%s cluster=%s", config.gateway.listen, config.cluster.name)
         async with asyncio.TaskGroup() as background:
@@ -59,7 +61,9 @@ async def _serve(config: Config) -> int:
             await stop.first.wait()
             probing.cancel()
         health.close()
-        await _drain(server, client, stop, config.limits.drain_timeout_s)
+        stopping = await _drain(server, stop, config.limits.drain_timeout_s)
+    # Leaving the client has ended the calls that were left; their answers are still to be sent.
+    await asyncio.gather(stopping, server.stop(LAST_ANSWERS_S))
     _log.info("gateway_stopped")
     return Exit.OK
 
@@ -72,21 +76,17 @@ def _client_options(config: Config) -> ClientOptions:
     )
 
 
-def _open_server(config: Config, door: Door, health: HealthService) -> grpc.aio.Server:
+def make_server(door: Door, health: HealthService) -> grpc.aio.Server:
+    """All services of the gateway, on no port yet. Belongs to the running event loop."""
     server = grpc.aio.server(options=_OPTIONS)
     server.add_generic_rpc_handlers(door.handlers())
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection((*SERVICES, SERVICE_NAME, reflection.SERVICE_NAME), server)
-    check_address(config.gateway.listen)
-    try:
-        server.add_insecure_port(config.gateway.listen)
-    except RuntimeError as error:  # lost the port since the check, or gRPC cannot take what a socket can
-        raise AddressUnusable(f"cannot listen on {config.gateway.listen}: {error}") from None
     return server
 
 
 def check_address(address: str) -> None:
-    """Try the address with a socket of our own first: gRPC writes to stderr and gives no reason.
+    """Try the address with a socket of our own, before gRPC does: it would write lines to stderr and give no reason.
 
     Raises:
       AddressUnusable: with the reason and what to do.
@@ -103,15 +103,29 @@ def check_address(address: str) -> None:
         raise AddressUnusable(f"cannot listen on {address}: {why} (set gateway.listen to a free address)") from None
 
 
-async def _drain(server: grpc.aio.Server, client: AioDriver, stop: "_StopSignals", drain_timeout_s: float) -> None:
+def open_port(server: grpc.aio.Server, address: str) -> int:
+    """Bind and return the port, which the system chooses where `address` ends in ":0".
+
+    Raises:
+      AddressUnusable: it was lost since the check, or gRPC cannot take what a socket can.
+    """
+    try:
+        return int(server.add_insecure_port(address))
+    except RuntimeError as error:
+        raise AddressUnusable(f"cannot listen on {address}: {error}") from None
+
+
+async def _drain(server: grpc.aio.Server, stop: "_StopSignals", drain_timeout_s: float) -> asyncio.Task[None]:
+    """Take no new calls, and wait for those under way: until they end, the time is over or a second signal comes.
+
+    Returns the task that waits on for what may be left.
+    """
     _log.info("gateway_draining timeout_s=%s", drain_timeout_s)
     stopping = asyncio.create_task(server.stop(drain_timeout_s + LAST_ANSWERS_S))
     hurried = asyncio.create_task(stop.second.wait())
     await asyncio.wait((stopping, hurried), timeout=drain_timeout_s, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
-    client.close()
-    await server.stop(LAST_ANSWERS_S)
-    await stopping
+    return stopping
 
 
 class _StopSignals:

@@ -53,14 +53,14 @@ class Bank:
         self.ledger = ledger_pb2_grpc.LedgerServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def create(
-        self, account: str, initial_balance: int = 0, *, request_id: str | None = None
+        self, account: str, initial_balance: int = 0, *, request_id: str | None = None, timeout_s: float = DEADLINE_S
     ) -> bank_pb2.CreateAccountResponse:
         request = bank_pb2.CreateAccountRequest(
             account=bank_pb2.AccountId(id=account),
             initial_balance=initial_balance,
             request_id=None if request_id is None else bank_pb2.ClientTxId(id=request_id),
         )
-        answer: bank_pb2.CreateAccountResponse = self.bank.CreateAccount(request, timeout=DEADLINE_S)
+        answer: bank_pb2.CreateAccountResponse = self.bank.CreateAccount(request, timeout=timeout_s)
         return answer
 
     def balance(self, account: str, read: bank_pb2.ReadOptions | None = None) -> bank_pb2.GetBalanceResponse:

@@ -8,12 +8,12 @@ One gateway process serves the whole session and each backend, so every test use
 
 from collections.abc import Iterator
 from itertools import count
-from pathlib import Path
 
 import grpc
 import pytest
 
-from tests.client.fake_server import FakeServer
+from tests.client.fake_server import FakeBank, FakeServer
+from tests.gateway.arrivals import Arrivals
 from tests.gateway.calls import Bank
 from tests.gateway.process import GatewayProcess
 
@@ -59,7 +59,19 @@ def name() -> str:
     return f"test-{next(_NUMBERS)}"
 
 
+# For the tests that script a node
+
+
 @pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """For the config and the stderr of a gateway of one's own."""
-    return tmp_path
+def node() -> Iterator[FakeServer]:
+    """A node with 100 on account "a" and nothing on "b"."""
+    bank = FakeBank()
+    bank.open_account("a", 100)
+    bank.open_account("b", 0)
+    with FakeServer(bank) as server:
+        yield server
+
+
+@pytest.fixture
+def arrivals(node: FakeServer) -> Arrivals:
+    return Arrivals(node)

@@ -33,7 +33,7 @@ class GatewayProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "bankd", "gateway", str(self._config_path)]
+        command = [sys.executable, "-X", "faulthandler", "-m", "bankd", "gateway", str(self._config_path)]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("BANKD_")}
         with self._stderr_path.open("wb") as stderr:
             self._process = subprocess.Popen(command, stderr=stderr, env=environment)
@@ -56,7 +56,12 @@ class GatewayProcess:
 
     def wait_exit(self) -> int:
         assert self._process is not None
-        return self._process.wait(EXIT_SECONDS_MAX)
+        try:
+            return self._process.wait(EXIT_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # makes it write its stacks
+            self._process.wait()
+            raise AssertionError(f"the gateway did not end:\n{self.stderr}") from None
 
     @contextmanager
     def channel(self) -> Iterator[grpc.Channel]:
