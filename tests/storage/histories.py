@@ -56,9 +56,9 @@ class State:
         return State(hard_state, entries)
 
 
-def states(history: Sequence[Sequence[Write]]) -> list[State]:
+def states(history: Sequence[Sequence[Write]], before: State | None = None) -> list[State]:
     """Return the state after no batch, after the first, after the first two ..."""
-    found = [State()]
+    found = [before or State()]
     for batch in history:
         found.append(found[-1].after(batch))
     return found
