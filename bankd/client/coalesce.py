@@ -32,11 +32,9 @@ class Coalescer:
         return bool(self.rows) and self._under_way < BATCHES_UNDER_WAY_MAX
 
     def take(self) -> tuple[Request | None, list[tuple[TransferRow, Refusal]]]:
-        """The next batch, and the rows that must not travel, with why."""
-        rows = [row for row in self.rows[:BATCH_ROWS_MAX] if not row.done]
+        """The next batch, and the rows that must not travel, with why. Rows of callers that left were removed before."""
+        rows = self.rows[:BATCH_ROWS_MAX]
         del self.rows[:BATCH_ROWS_MAX]
-        if not rows:
-            return None, []
         batch, refused = gathered(rows), []
         if judge_transfers(batch.columns) is not None:  # rare: find out which rows, and leave them behind
             refused = [(row, refusal) for row in rows if (refusal := judge_row(row)) is not None]

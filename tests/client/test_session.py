@@ -225,6 +225,14 @@ def test_nodes_that_disagree_send_a_client_around_three_times_and_then_it_waits(
     assert len(table.sent(link)) == 1  # after the wait, on the node at hand
 
 
+def test_node_that_names_itself_under_another_address_is_not_left() -> None:
+    table = Table.of("localhost:1")
+    table.transfer()
+    link = table.greet(node_id="n1")
+    table.refuse(link, table.sent(link)[0], leader_is("n1", "127.0.0.1:1"))
+    assert (table.opening(), link.state) == (link, LinkState.READY)
+
+
 def test_node_that_knows_no_leader_is_left_for_the_next_one() -> None:
     table = Table.of("n1:1", "n2:2")
     table.transfer()
@@ -358,6 +366,17 @@ def test_doubt_of_an_earlier_try_is_not_lifted_by_a_later_refusal() -> None:  # 
     assert isinstance(row.error, OutcomeUnknown)
 
 
+def test_doubt_that_a_node_admits_stays_until_the_bank_answers() -> None:  # K11
+    table = Table.of()
+    row = table.transfer(timeout_s=0.5)
+    link = table.greet()
+    table.refuse(link, table.sent(link)[0], UNKNOWN)
+    table.advance(0.1)
+    table.refuse(link, table.sent(link)[0], NO_LEADER)
+    table.advance(0.5)
+    assert isinstance(row.error, OutcomeUnknown)
+
+
 def test_answer_of_the_bank_lifts_every_doubt() -> None:
     conflict = Refusal(Code.ALREADY_EXISTS, "ID_CONFLICT", "other fields", metadata={"differs": "amount"})
     table = Table.of("n1:1", "n2:2")
@@ -392,8 +411,10 @@ def test_every_node_is_tried_before_the_first_wait() -> None:
     table.balance()
     for _ in range(3):
         table.break_off(table.opening())
+    table.advance(0.019)
+    table.grant()
     assert [link.address for link in table.opened] == ["n1:1", "n2:2", "n3:3"]
-    table.advance(0.021)
+    table.advance(0.002)
     assert table.opening().address == "n1:1"
 
 
