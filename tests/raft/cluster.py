@@ -246,16 +246,19 @@ class Cluster:
             if other != name:
                 self.cut(name, other)
 
-    def settle(self, rounds_max: int = 200) -> None:
-        """Persist and deliver everything, in order, until nothing waits."""
+    def settle(self, only: Sequence[NodeId] | None = None, rounds_max: int = 200) -> None:
+        """Persist and deliver everything, in order, until nothing waits: at all nodes, or at some among themselves."""
+        names = self.disks.keys() if only is None else set(only)
         for _ in range(rounds_max):
-            waiting, self.network = self.network, []
+            running = sorted(names & self.nodes.keys())
+            waiting = [message for message in self.network if message.to in names and message.sender in names]
+            if not waiting and not any(self.nodes[name].writes for name in running):
+                return
+            self.network = [message for message in self.network if message not in waiting]
             for message in waiting:
                 self.deliver(message)
-            for name in sorted(self.nodes):
+            for name in running:
                 self.persist(name)
-            if not self.network and not any(node.writes for node in self.nodes.values()):
-                return
         raise AssertionError("the cluster does not come to rest")
 
     def pass_time(self, ticks: int) -> None:

@@ -1,0 +1,313 @@
+"""Run a script against a cluster of pure nodes and write down what happened, one line a fact.
+
+A transcript is a text file: lines that begin with `>` are commands, indented lines are what they
+caused (equal ones are counted), `#` lines and empty ones are for the reader. Notation: node@term,
+index@term. Commands:
+
+    cluster 3 [option=value ...]    nodes n1 to n3; append_bytes_max, inflight_messages_max
+    log n1 TERM t1 t2 ...           restart n1 in TERM with entries of these terms on its disk
+    tick n1 [count]                 let time pass at one node
+    campaign n1                     let time pass at n1 until it asks for votes
+    deliver|drop|repeat [FILTER]    what waits in the network now: n1->n2, n1->*, *->n2, a kind, a count
+    persist n1 [count]              the oldest writes of n1 become durable
+    propose n1 x [y ...]            read n1 7         transfer n1 n3|-      unreachable n1 n2
+    crash n1      restart n1        cut n1 n2         isolate n1            heal
+    settle [n1 n2 ...]              bring all nodes, or these among themselves, to rest; writes changes of role only
+    time 5                          let all nodes tick, settling after each
+    say n1->n3 TERM PREV COMMIT [ENTRY ...]   an append by hand, places as index@term
+    show          waiting           all nodes; the messages that wait
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import assert_never
+
+from bankd.raft.core import InvalidTransferTarget, NotLeader, ProposalRefused, RaftOptions
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryType,
+    HardState,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    ReadIndexRequest,
+    ReadIndexResponse,
+    TimeoutNow,
+    VoteRequest,
+    VoteResponse,
+)
+from bankd.raft.ready import (
+    LeadershipTransferAborted,
+    LogTruncated,
+    MessageIgnored,
+    Persist,
+    RaftEvent,
+    Ready,
+    Role,
+    RoleChanged,
+)
+from bankd.types import LogIndex, NodeId, Term
+from tests.raft.cluster import Cluster, Disk, entries_of_terms, node_ids
+
+
+def replay(script: str) -> str:
+    """Run the commands of a transcript and return it with the lines that they cause now."""
+    transcript = Transcript()
+    lines: list[str] = []
+    for line in script.splitlines():
+        if line.startswith(">"):
+            lines.append(line)
+            for fact, times in Counter(transcript.run(line[1:].split())).items():
+                lines.append(f"  {fact}" + (f" ({times} times)" if times > 1 else ""))
+        elif not line.startswith("  "):
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+class Transcript:
+    def __init__(self) -> None:
+        self._cluster = Cluster(node_ids(1))
+        self._facts: list[str] = []
+        self._brief = False
+
+    def run(self, words: list[str]) -> list[str]:
+        """Run one command and return its facts."""
+        self._facts = []
+        name, *arguments = words
+        command: Callable[..., None] = getattr(self, f"do_{name}")
+        command(*arguments)
+        return self._facts
+
+    # Commands
+
+    def do_cluster(self, count: str, *settings: str) -> None:
+        chosen = dict(setting.split("=") for setting in settings)
+        defaults = RaftOptions()
+        options = RaftOptions(
+            append_bytes_max=int(chosen.pop("append_bytes_max", defaults.append_bytes_max)),
+            inflight_messages_max=int(chosen.pop("inflight_messages_max", defaults.inflight_messages_max)),
+        )
+        assert not chosen, f"a transcript cannot set {chosen}"
+        self._cluster = Cluster(node_ids(int(count)), options=options)
+        self._cluster.seen = self._see
+
+    def do_log(self, name: str, term: str, *terms: str) -> None:
+        disk = Disk(HardState(Term(int(term))), list(entries_of_terms(map(int, terms))))
+        self._cluster.disks[NodeId(name)] = disk
+        self._cluster.start(NodeId(name))
+
+    def do_tick(self, name: str, count: str = "1") -> None:
+        self._cluster.tick(NodeId(name), int(count))
+
+    def do_campaign(self, name: str) -> None:
+        raft = self._cluster.raft(name)
+        for _ in range(2 * self._cluster.options.election_ticks):
+            if raft.role in (Role.PRE_CANDIDATE, Role.CANDIDATE):
+                return
+            self._cluster.tick(NodeId(name))
+        raise AssertionError(f"{name} does not campaign")
+
+    def do_deliver(self, *words: str) -> None:
+        for message in self._take(*words):
+            self._facts.append(f"{show_message(message)}")
+            self._cluster.deliver(message)
+
+    def do_drop(self, *words: str) -> None:
+        self._facts.extend(f"lost: {show_message(message)}" for message in self._take(*words))
+
+    def do_repeat(self, *words: str) -> None:
+        taken = list(self._take(*words))
+        self._cluster.network.extend([*taken, *taken])
+
+    def do_persist(self, name: str, count: str = "") -> None:
+        self._cluster.persist(NodeId(name), int(count) if count else None)
+
+    def do_propose(self, name: str, *bodies: str) -> None:
+        self._try(lambda: self._cluster.propose(NodeId(name), *(body.encode() for body in bodies)))
+
+    def do_read(self, name: str, read_id: str) -> None:
+        self._cluster.read(NodeId(name), int(read_id))
+
+    def do_transfer(self, name: str, target: str) -> None:
+        self._try(lambda: self._cluster.raft(name).transfer_leadership(None if target == "-" else NodeId(target)))
+        self._cluster.drain(NodeId(name))
+
+    def do_unreachable(self, name: str, peer: str) -> None:
+        self._cluster.raft(name).report_unreachable(NodeId(peer))
+        self._cluster.drain(NodeId(name))
+
+    def do_crash(self, name: str) -> None:
+        self._cluster.crash(NodeId(name))
+
+    def do_restart(self, name: str) -> None:
+        self._cluster.start(NodeId(name))
+        self.do_show(name)
+
+    def do_cut(self, one: str, other: str) -> None:
+        self._cluster.cut(NodeId(one), NodeId(other))
+
+    def do_isolate(self, name: str) -> None:
+        self._cluster.isolate(NodeId(name))
+
+    def do_heal(self) -> None:
+        self._cluster.cuts.clear()
+
+    def do_say(self, way: str, term: str, prev: str, commit: str, *places: str) -> None:
+        sender, to = map(NodeId, way.split("->"))
+        prev_index, prev_term = place(prev)
+        entries = tuple(Entry(*place(word), EntryType.COMMANDS, word.encode()) for word in places)
+        message = AppendRequest(to, sender, Term(int(term)), prev_index, prev_term, LogIndex(int(commit)), entries)
+        self._cluster.deliver(message)
+
+    def do_settle(self, *names: str) -> None:
+        self._brief = True
+        self._cluster.settle([NodeId(name) for name in names] or None)
+        self._brief = False
+
+    def do_time(self, ticks: str) -> None:
+        self._brief = True
+        self._cluster.pass_time(int(ticks))
+        self._brief = False
+
+    def do_show(self, *names: str) -> None:
+        for name in names or sorted(self._cluster.nodes):
+            node = self._cluster.nodes[NodeId(name)]
+            raft = node.raft
+            self._facts.append(
+                f"{name}@{raft.term} {raft.role.name.lower()}: {show_entries(node.log)}, "
+                f"commit {raft.commit_index}, stable {raft.stable_index}"
+            )
+
+    def do_waiting(self) -> None:
+        self._facts.extend(show_message(message) for message in self._cluster.network)
+
+    # Parts
+
+    def _try(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except (NotLeader, ProposalRefused, InvalidTransferTarget) as refusal:
+            self._facts.append(f"{type(refusal).__name__}: {refusal}")
+
+    def _take(self, *words: str) -> Iterator[Message]:
+        """Take the messages that match out of the network, one by one, in order."""
+        filters = [word for word in words if not word.isdigit()]
+        taken = [message for message in self._cluster.network if matches(message, filters)]
+        count = next((int(word) for word in words if word.isdigit()), len(taken))
+        for message in taken[:count]:
+            self._cluster.network.remove(message)
+            yield message
+
+    def _see(self, name: NodeId, ready: Ready) -> None:
+        facts = [show_event(name, event) for event in ready.events]
+        if not self._brief:
+            facts.extend(f"{name} sends {show_message(message)}" for message in ready.send_now)
+            if ready.persist is not None:
+                facts.extend(show_persist(name, ready.persist))
+            if ready.committed:
+                facts.append(f"{name} applies {show_entries(ready.committed)}")
+        facts.extend(f"{name} may serve read {state.read_id} at {state.index}" for state in ready.read_states)
+        facts.extend(f"{name} refuses read {refused.read_id}" for refused in ready.reads_refused)
+        self._facts.extend(facts)
+
+
+def place(word: str) -> tuple[LogIndex, Term]:
+    index, term = map(int, word.split("@"))
+    return LogIndex(index), Term(term)
+
+
+def matches(message: Message, words: list[str]) -> bool:
+    for word in words:
+        if "->" in word:
+            sender, to = word.split("->")
+            if sender not in ("*", message.sender) or to not in ("*", message.to):
+                return False
+        elif word != kind(message):
+            return False
+    return True
+
+
+def kind(message: Message) -> str:
+    match message:
+        case VoteRequest() | VoteResponse():
+            asks = "" if isinstance(message, VoteRequest) else "-answer"
+            return f"{'pre-vote' if message.pre_vote else 'vote'}{asks}"
+        case AppendRequest():
+            return "append"
+        case AppendResponse():
+            return "append-answer"
+        case HeartbeatRequest():
+            return "heartbeat"
+        case HeartbeatResponse():
+            return "heartbeat-answer"
+        case ReadIndexRequest():
+            return "read-index"
+        case ReadIndexResponse():
+            return "read-index-answer"
+        case TimeoutNow():
+            return "timeout-now"
+        case _:
+            assert_never(message)
+
+
+def show_message(message: Message) -> str:
+    return f"{message.sender}->{message.to} {kind(message)}@{message.term}{show_content(message)}"
+
+
+def show_content(message: Message) -> str:
+    match message:
+        case VoteRequest():
+            transfer = ", on the leader's word" if message.leadership_transfer else ""
+            return f" log ends in {message.last_index}@{message.last_term}{transfer}"
+        case VoteResponse():
+            return " yes" if message.granted else " no"
+        case AppendRequest():
+            place = f" after {message.prev_index}@{message.prev_term}"
+            return f"{place}: {show_entries(message.entries)}, commit {message.commit_index}"
+        case AppendResponse(accepted=True):
+            return f" holds up to {message.match_index}"
+        case AppendResponse():
+            return f" misses {message.match_index}, try {message.hint_index}@{message.hint_term}"
+        case HeartbeatRequest():
+            return f" commit {message.commit_index}, round {message.read_round}"
+        case HeartbeatResponse():
+            return f" round {message.read_round}"
+        case ReadIndexRequest():
+            return f" #{message.read_id}"
+        case ReadIndexResponse():
+            return f" #{message.read_id} " + ("refused" if message.refused else f"at {message.index}")
+        case TimeoutNow():
+            return ""
+        case _:
+            assert_never(message)
+
+
+def show_entries(entries: list[Entry] | tuple[Entry, ...]) -> str:
+    return " ".join(f"{entry.index}@{entry.term}" for entry in entries) or "nothing"
+
+
+def show_persist(name: NodeId, persist: Persist) -> Iterator[str]:
+    parts = []
+    if persist.hard_state is not None:
+        parts.append(f"term {persist.hard_state.term} vote {persist.hard_state.voted_for or 'none'}")
+    if persist.entries:
+        parts.append(show_entries(persist.entries))
+    yield f"{name} writes #{persist.write_seq}: {', '.join(parts) or 'nothing'}"
+    yield from (f"{name} holds for #{persist.write_seq}: {show_message(held)}" for held in persist.then_send)
+
+
+def show_event(name: NodeId, event: RaftEvent) -> str:
+    match event:
+        case RoleChanged():
+            leader = f" of {event.leader_id}" if event.role is Role.FOLLOWER and event.leader_id else ""
+            return f"{name}@{event.term} is {event.role.name.lower()}{leader}: {event.reason}"
+        case LogTruncated():
+            return f"{name} replaces its log from {event.from_index} on"
+        case LeadershipTransferAborted():
+            return f"{name} gives up handing over to {event.target}"
+        case MessageIgnored():
+            return f"{name} ignores {event.sender}: {event.reason}"
+        case _:
+            assert_never(event)
