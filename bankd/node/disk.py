@@ -66,10 +66,10 @@ class DiskWriter:
         assert self._failure is not None, "woken without a failure"
         raise self._failure
 
-    def close(self) -> None:
-        """Finish what was submitted, make it durable and end the thread. Blocks for one fsync."""
-        if self._committer is not None:
-            self._committer.close()
+    def stop(self) -> Committer | None:
+        """Take no more writes; hand out whatever must be closed, which may block for an fsync."""
+        committer, self._committer = self._committer, None
+        return committer
 
     def _on_durable_in_thread(self, write_seq: int, duration_s: float) -> None:
         try:

@@ -12,12 +12,13 @@ from typing import Final, Protocol
 import attrs
 import trio
 
-from bankd.errors import AddressUnusable
+from bankd.errors import AddressUnusable, DiskFailed
 from bankd.node.disk import Committer, OnDurable, OnFailed
 from bankd.storage.group_commit import GroupCommit
 from bankd.storage.wal import Wal
 
 LISTEN_BACKLOG: Final = 128
+CLOSE_S_MAX: Final = 5.0  # far beyond any fsync of a disk that works
 
 
 class Random(Protocol):
@@ -29,6 +30,7 @@ class Environment:
     listen: Callable[[str], Awaitable[list[trio.abc.Listener[trio.abc.Stream]]]]
     connect: Callable[[str], Awaitable[trio.abc.Stream]]
     commit: Callable[[Wal, OnDurable, OnFailed], Committer]
+    close: Callable[[Committer], Awaitable[None]]
     wall_ns: Callable[[], int]
     random: Random
     free_bytes: Callable[[str], int]
@@ -87,11 +89,26 @@ def start_group_commit(wal: Wal, on_durable: OnDurable, on_failed: OnFailed) -> 
     return GroupCommit(wal, on_durable=on_durable, on_failed=on_failed)
 
 
+async def close_in_thread(committer: Committer) -> None:
+    """Let the log finish what it was given, but not for ever: a disk that hangs must not keep the process.
+
+    Cancellation: shielded, for CLOSE_S_MAX at most.
+
+    Raises:
+      DiskFailed: the last write did not become durable in time; nothing that waited for it was acknowledged.
+    """
+    with trio.move_on_after(CLOSE_S_MAX, shield=True) as patience:
+        await trio.to_thread.run_sync(committer.close, abandon_on_cancel=True)
+    if patience.cancelled_caught:
+        raise DiskFailed(f"the disk did not finish its last write within {CLOSE_S_MAX:.0f} s (is it hung?)")
+
+
 def system_environment() -> Environment:
     return Environment(
         listen=listen_tcp,
         connect=connect_tcp,
         commit=start_group_commit,
+        close=close_in_thread,
         wall_ns=time.time_ns,
         random=SystemRandom(),
         free_bytes=free_bytes,

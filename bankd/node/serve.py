@@ -46,16 +46,20 @@ def run(config: Config) -> int:
     configure_logging(config.log)
     try:
         trio.run(_main, config)
-    except* NodeError as group:
-        raise _first_node_error(group) from None
+    except BaseExceptionGroup as group:
+        raise _node_error_in(group) or group from None
     return Exit.OK
 
 
-def _first_node_error(group: BaseExceptionGroup[NodeError]) -> NodeError:
-    error: BaseException = group
+def _node_error_in(group: BaseExceptionGroup[BaseException]) -> NodeError | None:
+    """The first NodeError of a group that holds nothing else; None when there is a bug among them."""
+    ours, others = group.split(NodeError)
+    if ours is None or others is not None:
+        return None
+    error: BaseException = ours
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, NodeError)
+    assert isinstance(error, NodeError), f"{error!r} passed a split by NodeError"
     return error
 
 
@@ -107,7 +111,9 @@ async def serve(
         try:
             await _run_tasks(config, environment, node, listeners, shutdown, task_status)
         finally:
-            node.loop.disk.close()
+            committer = node.loop.disk.stop()
+            if committer is not None:
+                await environment.close(committer)
     finally:
         opened.data_dir.close()
     log.info("node_stopped node=%s", opened.identity.node_id)
@@ -178,7 +184,7 @@ async def _tick(config: Config, environment: Environment, node: Node) -> None:
 async def _drain(config: Config, node: Node, doors: Doors) -> None:
     """Hand leadership over, then finish what is under way; both within the drain timeout."""
     with trio.move_on_after(config.limits.drain_timeout_s):
-        if node.replica.leads:
+        if node.replica.leads and node.links:
             with trio.move_on_after(2 * config.raft.election_timeout_s):
                 call = OwnCall()
                 deadline_ns = monotonic_ns() + int(config.raft.election_timeout_s * 1e9)

@@ -122,6 +122,10 @@ class LoopCommitter:
         self._wal.close()
 
 
+async def close_at_once(committer: Committer) -> None:
+    committer.close()
+
+
 class FixedRandom:
     """Draws that differ between nodes, and between draws, without chance."""
 
@@ -173,6 +177,7 @@ class World:
             listen=self.network.listen,
             connect=partial(self.network.connect, dialler=address_of(host.config.node.id)),
             commit=partial(self._committer, host),
+            close=close_at_once,
             wall_ns=lambda: 1_700_000_000_000_000_000 + int(trio.current_time() * 1e9),
             random=FixedRandom(NODES.index(host.config.node.id) + 1),
             free_bytes=lambda _path: self.free_bytes,
