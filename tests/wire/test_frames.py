@@ -1,6 +1,5 @@
 """The frame decoder against every way in which a stream can be cut, broken or made up."""
 
-import struct
 from itertools import pairwise
 
 import pytest
@@ -31,8 +30,8 @@ def encoded(frame: Frame) -> bytes:
 
 
 def header(length: int) -> bytes:
-    """A header that claims `length` and is all zero otherwise."""
-    return struct.pack("<I", length) + bytes(HEADER_BYTES - 4)
+    """A header, sound in itself, that claims `length`."""
+    return length.to_bytes(4, "little") + encode_frame(FrameKind.PING, 0, 0)[4:]
 
 
 @given(frames)
@@ -62,6 +61,16 @@ def test_one_receive_may_bring_many_frames_and_the_beginning_of_another() -> Non
     assert decoder.feed(stream[30:] + stream) == [SAMPLE] * 2
 
 
+def test_small_frame_behind_a_large_one_is_not_held_back() -> None:
+    """What the large one still lacked says nothing about the small one."""
+    decoder, small = FrameDecoder(), encoded(SAMPLE)
+    large = encoded(SAMPLE._replace(body=bytes(1000)))
+    assert decoder.feed(large[:500]) == []
+    assert len(decoder.feed(large[500:])) == 1
+    assert decoder.feed(small[:10]) == []
+    assert decoder.feed(small[10:]) == [SAMPLE]
+
+
 @given(st.lists(frames, max_size=6), st.data())
 def test_any_split_of_a_stream_gives_the_same_frames(sent: list[Frame], data: st.DataObject) -> None:
     stream = b"".join(map(encoded, sent))
@@ -87,14 +96,15 @@ def test_made_up_bytes_end_in_a_protocol_error_at_worst(receives: list[bytes], g
 
 
 def test_every_flipped_bit_is_noticed() -> None:
-    """A length made longer is noticed once as many bytes have come, all other damage at once."""
+    """As soon as there are as many bytes as the damaged frame claims to have."""
     stream = encoded(SAMPLE)
-    behind = bytes(HELLO_BYTES_MAX)
     for bit in range(len(stream) * 8):
         damaged = bytearray(stream)
         damaged[bit // 8] ^= 1 << bit % 8
+        claimed = int.from_bytes(damaged[:4], "little") + 4
+        enough = min(max(claimed, HEADER_BYTES), HELLO_BYTES_MAX)
         with pytest.raises(ProtocolError):
-            FrameDecoder().feed(bytes(damaged) + behind)
+            FrameDecoder().feed(bytes(damaged[:enough].ljust(enough, b"\0")))
 
 
 def test_every_truncated_frame_gives_nothing_and_waits() -> None:
