@@ -24,7 +24,7 @@ import attrs
 
 from bankd.ledger.checks import SYSTEM_PREFIX
 from bankd.ledger.commands import AccountRecord
-from bankd.types import BALANCE_MAX, BALANCE_MIN, OPENING_ACCOUNT, AccountId, LogIndex, TimeNs
+from bankd.types import BALANCE_MIN, OPENING_ACCOUNT, AccountId, LogIndex, TimeNs
 
 OPENING_NUMBER: Final = 0
 PAGE_RECORDS_MAX: Final = 1000
@@ -43,8 +43,8 @@ class Accounts:
     _sorted_ids: list[AccountId] = attrs.field(factory=list)  # of the accounts that had numbers when it was last sorted
 
     def can_fund(self, initial_balance: int) -> bool:
-        """Say whether the opening balance keeps both sides inside a signed 64-bit word (K9)."""
-        return self.balances[OPENING_NUMBER] - initial_balance >= BALANCE_MIN and initial_balance <= BALANCE_MAX
+        """Say whether `@opening` can pay this much, itself inside int64, without leaving int64 (K9)."""
+        return self.balances[OPENING_NUMBER] - initial_balance >= BALANCE_MIN
 
     def open(self, account: AccountId, initial_balance: int, index: LogIndex, time_ns: TimeNs) -> None:
         """Open a new account and pay its opening balance from `@opening`."""

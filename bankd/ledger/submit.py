@@ -15,9 +15,9 @@ the source can leave int64 on neither side, its balance being 0 or more and the 
 
 All transfers of one entry are decided together in columns, step by step instead of row by row, which is much faster
 and gives the same answers: step 1 looks at no state; a retry has no effect and its answer never changes, so it may be
-given last; and accounts are opened by other commands, so step 3 finds the same accounts for every row. Only steps 4 to 6
-depend on the rows before, and they are the one loop over rows, `move`. In all about 1 us a transfer in batches of a
-thousand, 2 us in 64 commands of one.
+given last; and accounts are opened by other commands, so step 3 finds the same accounts for every row. Only steps 4
+to 6 depend on the rows before, and they are the one loop over rows, `move`. In all about 1 us a transfer in batches of
+a thousand, 2 us in 64 commands of one.
 """
 
 from array import array
@@ -118,7 +118,10 @@ class Submission:
         return first.status, RowDetail(first.index, first.time_ns, first.available)
 
     def _trace(self, columns: SubmitTransfers, decided: Decided) -> None:
-        """Everything that was recorded, and the balances left at every account named. No id holds a NUL (K5)."""
+        """The rows recorded, and the balances left at every account that they name. No id holds a NUL (K5).
+
+        Their statuses are among the outcomes that `decide` traces; balances found short follow from the rest.
+        """
         balance_of = self.accounts.balances.__getitem__
         self.trace.extend(
             (
@@ -126,8 +129,6 @@ class Submission:
                 decided.sources.tobytes(),
                 decided.targets.tobytes(),
                 decided.amounts.tobytes(),
-                decided.statuses,
-                array("q", decided.available.values()).tobytes(),
                 "\0".join(chain.from_iterable(decided.strangers.values())).encode(),
                 array("q", map(balance_of, decided.sources)).tobytes(),
                 array("q", map(balance_of, decided.targets)).tobytes(),
@@ -149,7 +150,7 @@ class Submission:
 def move(
     balances: list[int], sources: Sequence[int], targets: Sequence[int], amounts: Sequence[int]
 ) -> tuple[bytearray, dict[int, int]]:
-    """Move money row after row, in account numbers. Returns each row's status, and the balance found where it was short.
+    """Move money row after row, in account numbers. Returns every row's status, and the balances that fell short.
 
     The amounts are 1 or more and inside int64; no row has one account on both sides, unless both are unknown.
     """

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
-from bankd.ledger.commands import Command
+from bankd.ledger.commands import AccountCreated, Command, Unreadable
 from bankd.ledger.state import Ledger
-from bankd.types import LogIndex, TimeNs
+from bankd.types import LogIndex, TimeNs, TxId
 from tests.ledger.bank import Bank, batch, create
 from tests.ledger.test_naive_bank_agrees import entries
 
-START: list[Command] = [create("a", 100), create("b", 100), create("c", 100)]
+START: list[Command] = [create("a", 100, "r1"), create("b", 100), create("c", 100)]
 ENTRY: list[Command] = [
     create("d", 5, "r"),
     batch(("t1", "a", "b", 10), ("t2", "b", "nobody", 20), ("t3", "c", "a", 300), ("t4", "a", "b", 0)),
@@ -50,6 +50,8 @@ def test_two_ledgers_fed_the_same_log_have_equal_digests(drawn: list[list[Comman
         pytest.param(ENTRY[:2], id="one outcome less"),
         pytest.param([*ENTRY, batch(("t9", "a", "b", 0))], id="one malformed row more"),
         pytest.param([*ENTRY, batch(("t1", "a", "b", 10))], id="one retry more"),
+        pytest.param([*ENTRY, create("@e")], id="one malformed opening more"),
+        pytest.param([*ENTRY, Unreadable()], id="one unreadable command more"),
         pytest.param([*ENTRY[:2], batch(("t1", "a", "b", 11))], id="a conflict for a retry"),
         pytest.param([ENTRY[0], batch(("t1", "a", "b", 11)), ENTRY[2]], id="an amount"),
         pytest.param([ENTRY[0], batch(("t1", "a", "c", 10)), ENTRY[2]], id="a target"),
@@ -74,12 +76,18 @@ def test_a_difference_in_a_refused_transfer_shows(
     assert digest_after([batch(one)]) != digest_after([batch(other)])
 
 
+def test_a_difference_in_a_refused_opening_shows() -> None:
+    assert digest_after([create("a", 5, "r")]) != digest_after([create("a", 6, "r")])
+
+
 def test_index_and_time_show() -> None:
-    assert digest_after(ENTRY, index=3) != digest_after(ENTRY)
-    assert digest_after(ENTRY, time_ns=2_001) != digest_after(ENTRY)
+    transfers = ENTRY[1:]
+    assert digest_after(transfers, index=3) != digest_after(transfers)
+    assert digest_after(transfers, time_ns=2_001) != digest_after(transfers)
 
 
 def test_ids_cannot_be_cut_otherwise_unseen() -> None:
+    assert digest_after([create("de", 5, "f")]) != digest_after([create("d", 5, "ef")])
     one = digest_after([batch(("ab", "a", "b", 1), ("c", "a", "b", 1))])
     assert one != digest_after([batch(("a", "a", "b", 1), ("bc", "a", "b", 1))])
 
@@ -90,6 +98,12 @@ def rot_balance(ledger: Ledger) -> None:
 
 def rot_opening(ledger: Ledger) -> None:
     ledger._accounts.balances[0] -= 1
+
+
+def rot_request(ledger: Ledger) -> None:
+    account, initial_balance, _ = ledger._openings._requests[TxId("r1")]
+    refused = AccountCreated(success=False, index=LogIndex(1))
+    ledger._openings._requests[TxId("r1")] = (account, initial_balance, refused)
 
 
 def rot_digest(ledger: Ledger) -> None:
@@ -104,6 +118,7 @@ def rot_digest(ledger: Ledger) -> None:
         pytest.param(rot_balance, [batch(("t", "a", "nobody", 1))], id="though refused"),
         pytest.param(rot_balance, [create("a", 100)], id="though it exists"),
         pytest.param(rot_opening, [create("z")], id="the opening account"),
+        pytest.param(rot_request, [create("a", 100, "r1")], id="a recorded answer"),
         pytest.param(rot_digest, list[Command](), id="the chain"),
     ],
 )

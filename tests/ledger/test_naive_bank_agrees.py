@@ -1,4 +1,7 @@
-"""The real ledger and a bank that anyone can check by eye give the same answers (M1, M2, M3, K1-K10, K14, C01, C03, C06)."""
+"""The real ledger agrees with a bank that anyone can check by eye.
+
+M1 to M3, K1 to K10, K14, faults C01, C03, C06 and C08.
+"""
 
 from collections.abc import Sequence
 

@@ -141,6 +141,14 @@ def test_rows_behind_retries_and_malformed_rows_are_recorded_under_their_own_ids
     assert bank.ledger.transfer_count == 5
 
 
+def test_retries_and_malformed_rows_leave_nothing_behind(bank: Bank) -> None:
+    bank.transfer("t", "a", "b", 1)
+    entries = len(bank.ledger._transfers._entry_indexes)
+    bank.submit(("t", "a", "b", 1), ("t", "a", "b", 2), ("u", "a", "b", 0))
+    assert bank.ledger.transfer_count == 1
+    assert len(bank.ledger._transfers._entry_indexes) == entries
+
+
 def test_commands_of_one_entry_see_each_others_effects_in_order(bank: Bank) -> None:
     outcomes = bank.apply(
         batch(("t1", "a", "c", 1)),
