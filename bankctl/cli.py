@@ -38,7 +38,7 @@ def run(argv: Sequence[str], host: Host) -> Exit:
     """
     printer = Printer(host, Format.JSON if wants_json(argv, host.environ) else Format.TEXT)
     try:
-        if argv[:1] == [ASK]:
+        if argv and argv[0] == ASK:
             return complete(argv[1:], printer)
         asked = parse(GRAMMAR, argv, host.environ)
         if isinstance(asked, HelpAsked):

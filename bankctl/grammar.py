@@ -101,7 +101,7 @@ class Grammar:
         depth = len(group.path)
         everything: list[Command | Group] = [*self.commands, *self.groups]
         below = (found for found in everything if len(found.path) == depth + 1 and found.path[:depth] == group.path)
-        return {found.path[depth]: found for found in below}
+        return {found.path[depth]: found for found in sorted(below, key=lambda found: found.path)}
 
     def flags_of(self, command: Command) -> tuple[Flag, ...]:
         return (*command.flags, *self.global_flags)

@@ -40,9 +40,6 @@ class Session:
             self._bank = SyncBankClient(self.options.endpoints, cluster=self.options.cluster)
         return self._bank
 
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self._started_at
-
     def left_s(self) -> float | None:
         """What is left of --timeout; None: no end, each call has the client's own.
 
@@ -50,20 +47,17 @@ class Session:
         """
         if self.options.timeout is None:
             return None
-        left_s = self.options.timeout - self.elapsed_s()
+        left_s = self.options.timeout - (time.monotonic() - self._started_at)
         if left_s <= 0.0:
-            message = f"the command did not end within {self.options.timeout:g} s"
-            raise CommandFailed(
-                Failure(
-                    Exit.UNAVAILABLE,
-                    Code.DEADLINE_EXCEEDED,
-                    "DEADLINE_EXCEEDED",
-                    message,
-                    "give it more with --timeout",
-                    True,
-                )
-            )
+            raise self.out_of_time()
         return left_s
+
+    def out_of_time(self) -> CommandFailed:
+        message = f"the command did not end within {self.options.timeout:g} s"
+        hint = "give it more with --timeout"
+        return CommandFailed(
+            Failure(Exit.UNAVAILABLE, Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", message, hint, retryable=True)
+        )
 
 
 class Stopwatch:

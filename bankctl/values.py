@@ -62,16 +62,15 @@ def parse_endpoints(text: str) -> tuple[str, ...]:
 
 def parse_read_mode(text: str) -> ReadMode:
     """linearizable, stale, bounded:DURATION or at-least:INDEX."""
-    mode, _, argument = text.partition(":")
-    match mode, argument:
-        case "linearizable", "":
+    match text.split(":"):
+        case ["linearizable"]:
             return LINEARIZABLE
-        case "stale", "":
+        case ["stale"]:
             return Stale()
-        case "bounded", _ if _DURATION.fullmatch(argument):
-            return Bounded(max(1, round(parse_duration(argument) * 1000)))
-        case "at-least", _ if _COUNT.fullmatch(argument) and int(argument) <= INDEX_MAX:
-            return AtLeast(LogIndex(int(argument)))
+        case ["bounded", age] if _DURATION.fullmatch(age):
+            return Bounded(max(1, round(parse_duration(age) * 1000)))
+        case ["at-least", index] if _COUNT.fullmatch(index) and int(index) <= INDEX_MAX:
+            return AtLeast(LogIndex(int(index)))
     raise ValueError(f"{text!r} is not a read mode: linearizable, stale, bounded:500ms or at-least:4182")
 
 

@@ -43,6 +43,7 @@ CHECKS: Final = (Column("check", TEXT), Column("ok", YES_NO), Column("detail", T
 LEADER: Final = (Column("leader", TEXT), Column("term", INT))
 
 NODE_S_MAX: Final = 2.0  # a living node answers for itself at once, without any quorum
+ID_DIGITS_SHOWN: Final = 8  # of a cluster's id: enough to tell clusters apart by eye
 CHECK_NAME_WIDTH: Final = 8
 
 
@@ -57,7 +58,11 @@ def status(session: Session) -> Exit:
 
 def ask_nodes(session: Session) -> ClusterView:
     """Raises BankError: no node answers."""
-    return view_of(session.bank.cluster.statuses(timeout_s=min(session.left_s() or NODE_S_MAX, NODE_S_MAX)))
+    left_s = session.left_s()
+    limit_s = (
+        NODE_S_MAX if left_s is None else min(left_s / 2, NODE_S_MAX)
+    )  # a silent node must leave time for the rest
+    return view_of(session.bank.cluster.statuses(timeout_s=limit_s))
 
 
 def summary(view: ClusterView) -> Record:
@@ -72,8 +77,9 @@ def summary(view: ClusterView) -> Record:
         "voters_reached": view.voters_reached,
         "imbalance": view.imbalance,
     }
+    id_begin = f"{speaker.cluster_id:x}"[:ID_DIGITS_SHOWN]
     parts = [
-        f"cluster {speaker.cluster} ({speaker.cluster_id:016x})",
+        f"cluster {speaker.cluster} ({id_begin})",
         f"leader {leader.node_id if leader else 'none'}",
         f"term {speaker.term}",
         f"commit {speaker.commit_index}",

@@ -1,0 +1,110 @@
+"""What only a real process shows: what a start imports, signals, pipes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import IO
+
+import pytest
+
+from tests.client.fake_server import FakeServer, NeverAnswer
+
+HEAVY = {"trio", "anyio", "asyncio", "cyclopts", "rich", "argparse", "hypothesis", "pytest", "ssl", "csv", "traceback"}
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as server:
+        server.bank.open_account("acct1", 1250)
+        server.bank.open_account("acct2", 0)
+        yield server
+
+
+def start(server: FakeServer, *argv: str, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    environ = {**os.environ, "BANKCTL_ENDPOINTS": server.address}
+    return subprocess.Popen(
+        [sys.executable, "-m", "bankctl", *argv], stdout=stdout, stderr=subprocess.PIPE, env=environ
+    )
+
+
+def test_a_process_gives_output_and_exit_code(server: FakeServer) -> None:
+    done = start(server, "balance", "acct1", "-o", "json")
+    out, err = done.communicate()
+    assert (done.returncode, err) == (0, b"")
+    assert out == b'{"account":"acct1","balance":"1250","index":"2","read":"linearizable"}\n'
+    refused = start(server, "transfer", "acct1", "acct2", "99.00")
+    assert refused.communicate()[1].count(b"\n") == 1
+    assert refused.returncode == 1
+
+
+@pytest.mark.parametrize("line", ["version", "balance acct1", "transfer acct1 acct2 1.00"])
+def test_a_one_shot_command_imports_nothing_heavy(server: FakeServer, line: str) -> None:
+    program = "import sys; from bankctl.cli import main; main(); print(*sys.modules)"
+    environ = {**os.environ, "BANKCTL_ENDPOINTS": server.address}
+    ran = subprocess.run(
+        [sys.executable, "-c", program, *line.split()], capture_output=True, text=True, env=environ, check=True
+    )
+    assert HEAVY & set(ran.stdout.splitlines()[-1].split()) == set()
+
+
+def interrupted(server: FakeServer, *argv: str) -> tuple[int, str, str]:
+    """Run it until the server has its first request, which is never answered; then Ctrl-C."""
+    server.script(NeverAnswer(apply=True))
+    process = start(server, *argv)
+    while not server.requests:
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_ctrl_c_reports_a_transfer_under_way_with_its_id(server: FakeServer) -> None:
+    code, out, err = interrupted(server, "transfer", "acct1", "acct2", "1.00")
+    assert (code, out) == (130, "")
+    found = re.fullmatch(
+        r"error: OUTCOME_UNKNOWN: transfer (\S+) was under way, its outcome is unknown \(ask: bankctl status (\S+)\)\n",
+        err,
+    )
+    assert found is not None, err
+    assert found[1] == found[2]
+    assert server.tx_id_counts[found[1]] == 1
+
+
+def test_ctrl_c_during_a_read_says_that_nothing_changed(server: FakeServer) -> None:
+    code, _, err = interrupted(server, "balance", "acct1")
+    assert code == 130
+    assert err == "error: INTERRUPTED: nothing was under way that changes anything\n"
+
+
+def test_ctrl_c_in_a_batch_tells_of_every_row(server: FakeServer, tmp_path: os.PathLike[str]) -> None:
+    file = os.path.join(tmp_path, "rows.csv")
+    with open(file, "w") as rows:
+        rows.write("from,to,amount,tx_id\nacct1,acct2,0.01,t1\nacct1,acct2,0.01,t2\n")
+    code, out, err = interrupted(server, "batch", file)
+    assert code == 130
+    assert [line.split("  ")[3] for line in out.splitlines()] == ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]
+    assert err.splitlines()[-1].startswith("error: OUTCOME_UNKNOWN: ")
+
+
+def test_a_reader_that_goes_away_ends_it_without_a_word(server: FakeServer) -> None:
+    for number in range(5000):
+        server.bank.open_account(f"many{number:04}", 0)
+    process = start(server, "account", "list")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline().startswith(b"acct1\t")
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == -signal.SIGPIPE
+
+
+def test_a_full_disk_under_stdout_is_one_line(server: FakeServer) -> None:
+    with open("/dev/full", "wb") as full:
+        process = start(server, "balance", "acct1", stdout=full)
+        _, err = process.communicate()
+    assert err == b"error: OUTPUT_FAILED: the result could not be written: No space left on device\n"
+    assert process.returncode == 10
