@@ -9,10 +9,10 @@ Invariants
 - `ids[number]` and `numbers[id]` are inverse to each other. No account is ever removed.
 
 Columns that the hot loop reads are lists (a list hands out the int it holds, an array makes a new one each time);
-those that only reads want are arrays. An account costs about 250 bytes, its id included.
+those that only reads want are arrays. An account costs about 200 bytes, its id included.
 
-Limits: accounts are sorted when a page is asked for, and only if some were opened since the last page; that page
-takes about 20 ms for a million accounts.
+Limits: accounts are sorted when a page is asked for, and only if some were opened since the last page. With a million
+accounts the first page after a start takes 0.4 s, one after new openings 60 ms, any other 0.1 ms for 100 records.
 """
 
 from array import array

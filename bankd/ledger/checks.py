@@ -111,7 +111,7 @@ def rows_well_formed(command: SubmitTransfers) -> bool:
 
 
 def malformed_rows(command: SubmitTransfers) -> list[bool]:
-    """Say of each row whether it is malformed. Slow (3 us a row): for batches known to hold such a row."""
+    """Say of each row whether it is malformed. Slow (over 1 us a row): for batches known to hold such a row."""
     return [not rows_well_formed(_row(command, row)) for row in range(len(command.tx_ids))]
 
 
