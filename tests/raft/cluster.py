@@ -11,6 +11,7 @@ node until `persist`. Every Ready is drained at once, as a driver does. The judg
     R1   a read is confirmed at no less than what was committed anywhere when it was asked for
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -38,6 +39,16 @@ class Zeros:
     def below(self, bound: int) -> int:
         assert bound > 0
         return 0
+
+
+class Draws:
+    """Draws from a stream that its name alone determines."""
+
+    def __init__(self, name: str) -> None:
+        self._random = random.Random(name)
+
+    def below(self, bound: int) -> int:
+        return self._random.randrange(bound)
 
 
 def node_ids(count: int) -> list[NodeId]:
@@ -143,7 +154,7 @@ class Cluster:
         *,
         options: RaftOptions | None = None,
         configuration: Configuration | None = None,
-        random: Callable[[NodeId], RandomSource] = lambda _: Zeros(),
+        draws: Callable[[NodeId], RandomSource] = lambda _: Zeros(),
         disks: dict[NodeId, Disk] | None = None,
     ) -> None:
         self.configuration = configuration or Configuration(frozenset(names))
@@ -154,7 +165,7 @@ class Cluster:
         self.cuts: set[tuple[NodeId, NodeId]] = set()
         self.judge = Judge()
         self.seen: Callable[[NodeId, Ready], None] = lambda _node_id, _ready: None
-        self._random = random
+        self._draws = draws
         for name in names:
             self.start(name)
 
@@ -169,7 +180,7 @@ class Cluster:
             hard_state=disk.hard_state,
             entries=tuple(disk.entries),
             options=self.options,
-            random=self._random(name),
+            random=self._draws(name),
         )
         self.nodes[name] = Node(raft, disk, list(disk.entries))
 

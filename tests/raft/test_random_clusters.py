@@ -16,7 +16,7 @@ from bankd.raft.core import InvalidTransferTarget, NotLeader, ProposalRefused, R
 from bankd.raft.messages import Configuration, EntryType
 from bankd.raft.ready import Role
 from bankd.types import NodeId
-from tests.raft.cluster import Cluster, node_ids
+from tests.raft.cluster import Cluster, Draws, node_ids
 
 SEEDS = range(100)
 STEPS = 3_000
@@ -30,14 +30,6 @@ OPTIONS = RaftOptions(
 )
 
 
-class Draws:
-    def __init__(self, seed: str) -> None:
-        self._random = random.Random(seed)
-
-    def below(self, bound: int) -> int:
-        return self._random.randrange(bound)
-
-
 class Schedule:
     """One seed's run: draws what happens next."""
 
@@ -48,7 +40,7 @@ class Schedule:
             names,
             options=OPTIONS,
             configuration=configuration,
-            random=lambda name: Draws(f"{seed} {name} {self.random.random()}"),
+            draws=lambda name: Draws(f"{seed} {name} {self.random.random()}"),
         )
         self.bodies = 0
         self.reads = 0
