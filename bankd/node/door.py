@@ -13,6 +13,7 @@ import trio
 from bankd.errors import Code, HandshakeRefused, ProtocolError, Refusal
 from bankd.node.loop import monotonic_ns
 from bankd.node.node import SHUTTING_DOWN, Node, Waiting
+from bankd.node.receiver import Receive, receiver
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
 from bankd.replica.events import Call, Calls, DigestCall, Event, HandOverCall, ReadCall, Received, WriteCall
@@ -27,7 +28,6 @@ from bankd.wire.requests import DigestAsked, Read, StatusAsked, TransferLeadersh
 log = logging.getLogger(__name__)
 
 HANDSHAKE_S: Final = 5.0  # whoever has not said Hello by then is cut off
-RECEIVE_BYTES: Final = 256 * 1024
 OUTBOX_BYTES_MAX: Final = 8 * 1024 * 1024  # answers that one connection may leave unread
 DEADLINE_S_DEFAULT: Final = 60.0  # for calls that name none, and the most that any gets
 CONNECTIONS_MAX: Final = 1024  # clients; peers are let in beyond it
@@ -78,9 +78,9 @@ class Doors:
     # Handshake
 
     async def _greet_and_talk(self, stream: trio.abc.Stream, sender: FrameSender) -> None:
-        decoder = FrameDecoder()
+        decoder, receive = FrameDecoder(), receiver(stream)
         with trio.fail_after(HANDSHAKE_S):
-            theirs = await self._greet(stream, decoder)
+            theirs = await self._greet(stream, receive, decoder)
         if theirs is None:
             return
         self._senders.add(sender)
@@ -89,17 +89,17 @@ class Doors:
         with sender.scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(sender.run)
-                await connection.receive(stream, decoder)
+                await connection.receive(receive, decoder)
                 sender.close()
 
-    async def _greet(self, stream: trio.abc.Stream, decoder: FrameDecoder) -> Hello | None:
+    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> Hello | None:
         """The other side's Hello, answered; None when it was refused or went away."""
         frames: list[Frame] = []
         while not frames:
-            data = await stream.receive_some(RECEIVE_BYTES)
+            data = await receive()
             if not data:
                 return None
-            frames = decoder.feed(bytes(data))
+            frames = decoder.feed(data)
         ours, theirs = self._node.hello(), decode_hello(frames[0])
         if len(frames) > 1:
             raise ProtocolError("frames behind the Hello before it was answered")
@@ -133,19 +133,19 @@ class Connection:
         self._sender = sender
         self._peer = peer
 
-    async def receive(self, stream: trio.abc.Stream, decoder: FrameDecoder) -> None:
+    async def receive(self, receive: Receive, decoder: FrameDecoder) -> None:
         """Take in frames until the other side ends the stream.
 
         Raises:
           ProtocolError: the other side broke the protocol.
         """
         while True:
-            data = await stream.receive_some(RECEIVE_BYTES)
+            data = await receive()
             if not data:
                 return
             calls: list[Call] = []
             events: list[Event] = []
-            for frame in decoder.feed(bytes(data)):
+            for frame in decoder.feed(data):
                 match frame.kind:
                     case FrameKind.REQUEST:
                         self._take_request(frame, calls)

@@ -22,6 +22,7 @@ import trio
 from bankd.errors import HandshakeRefused, ProtocolError, Refusal
 from bankd.node.book import Book
 from bankd.node.environment import Environment
+from bankd.node.receiver import Receive, receiver
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
 from bankd.types import NodeId
@@ -37,11 +38,10 @@ RETRY_S_MIN: Final = 0.05
 RETRY_S_MAX: Final = 1.0
 SILENT_PINGS_MAX: Final = 4
 OUTBOX_BYTES_MAX: Final = 32 * 1024 * 1024  # a window of full AppendRequests to a peer that reads slowly
-RECEIVE_BYTES: Final = 256 * 1024
 
 
 class SilentPeer(Exception):
-    """Nothing came from the peer for too long. Caught in `PeerLink.run`, which dials again."""
+    """The peer does not answer, or does not read. Caught in `PeerLink.run`, which dials again."""
 
 
 @attrs.frozen
@@ -119,8 +119,11 @@ class PeerLink:
         )
 
     def tick(self, now_s: float) -> None:
-        """Ping when it is time; answer forwarded calls whose deadline has passed."""
-        if self._sender is None:
+        """Ping when it is time, notice silence, answer forwarded calls whose deadline has passed."""
+        if self._sender is None or self.last_heard_s is None:
+            return
+        if now_s - self.last_heard_s > SILENT_PINGS_MAX * self._ping_every_s:
+            self._sender.close()
             return
         if now_s - self._ping_sent_s >= self._ping_every_s:
             self._ping_sent_s = now_s
@@ -155,19 +158,20 @@ class PeerLink:
         with trio.fail_after(CONNECT_S):
             stream = await self._environment.connect(self._book.addresses[self.peer])
         async with stream:
+            receive = receiver(stream)
             with trio.fail_after(CONNECT_S):
-                await self._greet(stream, decoder)
-            await self._talk(stream, decoder)
+                await self._greet(stream, receive, decoder)
+            await self._talk(stream, receive, decoder)
 
-    async def _greet(self, stream: trio.abc.Stream, decoder: FrameDecoder) -> None:
+    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
         ours = self._hello()
         await stream.send_all(encode_hello(ours))
         frames: list[Frame] = []
         while not frames:
-            data = await stream.receive_some(RECEIVE_BYTES)
+            data = await receive()
             if not data:
                 raise trio.BrokenResourceError("closed during the handshake")
-            frames = decoder.feed(bytes(data))
+            frames = decoder.feed(data)
         theirs = decode_hello(frames[0])
         known = self._book.incarnations.get(self.peer)
         refusal = judge_hello(ours, theirs, expected_node_id=self.peer, expected_incarnation=known)
@@ -175,7 +179,7 @@ class PeerLink:
             raise HandshakeRefused(refusal)
         self._book.met(theirs.node_id, theirs.incarnation)
 
-    async def _talk(self, stream: trio.abc.Stream, decoder: FrameDecoder) -> None:
+    async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
         sender = FrameSender(stream, bytes_max=OUTBOX_BYTES_MAX)
         self._sender = sender
         self.last_heard_s = trio.current_time()
@@ -185,23 +189,19 @@ class PeerLink:
             with sender.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(sender.run)
-                    await self._receive(stream, decoder)
-            raise trio.BrokenResourceError("the peer takes in less than it is sent")
+                    await self._receive(receive, decoder)
+            raise SilentPeer("nothing was heard for too long, or less taken in than was sent")
         finally:
             self._sender = None
             self._disconnected()
 
-    async def _receive(self, stream: trio.abc.Stream, decoder: FrameDecoder) -> None:
-        silence_s_max = SILENT_PINGS_MAX * self._ping_every_s
+    async def _receive(self, receive: Receive, decoder: FrameDecoder) -> None:
         while True:
-            with trio.move_on_after(silence_s_max) as silence:
-                data = await stream.receive_some(RECEIVE_BYTES)
-            if silence.cancelled_caught:
-                raise SilentPeer(f"nothing heard for {silence_s_max:.1f} s")
+            data = await receive()
             if not data:
                 raise trio.BrokenResourceError("closed by the peer")
             self.last_heard_s = trio.current_time()
-            reached = {sender for frame in decoder.feed(bytes(data)) if (sender := self._take(frame)) is not None}
+            reached = {sender for frame in decoder.feed(data) if (sender := self._take(frame)) is not None}
             for sender in reached:
                 sender.flush()
 

@@ -16,7 +16,7 @@ import trio
 from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
-from bankd.raft.ready import RaftEvent
+from bankd.raft.ready import RaftEvent, Role
 from bankd.replica.core import Replica
 from bankd.replica.effects import Reply
 from bankd.replica.events import Event, Persisted
@@ -90,4 +90,8 @@ class ReplicaLoop:
 
     def _durable(self, write_seq: int, messages: list[Message]) -> None:
         self._outside.send(messages)
-        self.post(Persisted(write_seq))
+        self._events.append(Persisted(write_seq))
+        # What waited for the disk is sent. A follower has nothing else to do because of it: its next
+        # turn, at the latest the next tick, takes the news in.
+        if self.replica.raft.role is not Role.FOLLOWER:
+            self._wake.set()
