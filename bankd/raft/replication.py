@@ -59,10 +59,11 @@ class Replication:
         """Take office: nothing is known of the others, and a no-op opens the term."""
         log = self._state.log
         self._noop_index = LogIndex(log.last_index + 1)
-        self._uncommitted_bytes = log.bytes_between(log.commit_index, log.last_index)
+        self._uncommitted_bytes = (
+            log.bytes_between(log.commit_index, log.last_index) + ENTRY_OVERHEAD_BYTES
+        )  # the no-op
         self._heartbeat_tick = self._state.now_tick
         self.progress = {peer: self._new_progress() for peer in self._state.other_members}
-        self._uncommitted_bytes += ENTRY_OVERHEAD_BYTES
         self._append([(EntryType.NOOP, b"")])
 
     def stop(self) -> None:

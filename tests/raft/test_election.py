@@ -94,6 +94,21 @@ def test_candidate_counts_its_own_vote_only_when_durable() -> None:
     assert role(raft) is Role.LEADER
 
 
+def test_completion_of_an_earlier_write_does_not_make_the_own_vote_count() -> None:
+    raft = node()
+    raft.step(heartbeat(N2, 1))
+    earlier = raft.ready().persist
+    raft.step(TimeoutNow(N1, N2, Term(1)))
+    own_vote = raft.ready().persist
+    assert earlier is not None
+    assert own_vote is not None
+    raft.step(VoteResponse(N1, N3, Term(2), granted=True))
+    raft.persisted(earlier.write_seq)
+    assert role(raft) is Role.CANDIDATE
+    raft.persisted(own_vote.write_seq)
+    assert role(raft) is Role.LEADER
+
+
 def test_single_voter_elects_itself_once_its_vote_is_durable() -> None:
     raft = node(configuration=Configuration(frozenset({N1})))
     tick(raft, 20)
