@@ -5,7 +5,7 @@ one candidate a line, or the one line :files where a file's name is wanted. Like
 one tested place, and a script is as short as its shell allows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from bankctl.grammar import Command, Flag, Grammar, Group
@@ -71,6 +71,9 @@ def candidates(grammar: Grammar, typed: Sequence[str]) -> list[str]:
     found, words, open_flag = walk(grammar, flags, [word for word in before if word != "="])
     if open_flag is not None:
         return matching(open_flag.offers, "" if current == "=" else current)  # bash takes = for a word
+    word, equals, _ = current.partition("=")
+    if equals and word in flags:  # the other shells do not
+        return matching([f"{word}={offer}" for offer in flags[word].offers], current)
     if current.startswith("-"):
         return matching(own_flags(grammar, found), current)
     if isinstance(found, Group):
@@ -82,7 +85,7 @@ def candidates(grammar: Grammar, typed: Sequence[str]) -> list[str]:
 
 
 def walk(
-    grammar: Grammar, flags: dict[str, Flag], before: Sequence[str]
+    grammar: Grammar, flags: Mapping[str, Flag], before: Sequence[str]
 ) -> tuple[Command | Group, list[str], Flag | None]:
     """The command so far, its arguments so far, and the flag that waits for its value."""
     found: Command | Group = grammar.root
@@ -107,5 +110,5 @@ def own_flags(grammar: Grammar, found: Command | Group) -> list[str]:
     return [flag.word for flag in flags]
 
 
-def matching(known: Sequence[str] | dict[str, Command | Group] | tuple[str, ...], current: str) -> list[str]:
+def matching(known: Iterable[str], current: str) -> list[str]:
     return [word for word in known if word.startswith(current)]

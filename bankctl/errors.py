@@ -66,16 +66,23 @@ EXITS: Final[tuple[tuple[type[BankError], Exit], ...]] = (
     (errors.Overloaded, Exit.UNAVAILABLE),
     (errors.DeadlineExceeded, Exit.UNAVAILABLE),
 )
+# Errors without a class of their own: this node cannot serve this as things are (wrong cluster, too old, ...).
+EXITS_BY_CODE: Final[Mapping[Code, Exit]] = {
+    Code.FAILED_PRECONDITION: Exit.UNAVAILABLE,
+    Code.OUT_OF_RANGE: Exit.UNAVAILABLE,
+    Code.UNIMPLEMENTED: Exit.UNAVAILABLE,
+}
 
 
 def exit_code(error: BankError) -> Exit:
-    return next((code for kind, code in EXITS if isinstance(error, kind)), Exit.INTERNAL)
+    by_code = EXITS_BY_CODE.get(error.code, Exit.INTERNAL)
+    return next((code for kind, code in EXITS if isinstance(error, kind)), by_code)
 
 
 # What to do next, by exit code, where nothing more exact is known.
 HINTS: Final[Mapping[Exit, str]] = {
-    Exit.UNAVAILABLE: "nothing was changed; check --endpoints and `bankctl cluster health`, then try again",
-    Exit.NOT_ALLOWED: "check the cluster's name and your credentials",
+    Exit.UNAVAILABLE: "nothing was changed; check --endpoints and --cluster, then try again",
+    Exit.NOT_ALLOWED: "check your credentials",
     Exit.ID_CONFLICT: "the first outcome stands; use a new id for another transfer",
     Exit.INTERNAL: "this is a fault of the server; please report it",
 }

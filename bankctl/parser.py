@@ -1,13 +1,12 @@
 """From the words typed to the command they mean, its values, and the options of every command.
 
 GNU habits: flags stand anywhere, `--word VALUE` or `--word=VALUE`, short ones in a bunch (-qv, -ojson),
-behind `--` everything is a word, and so is a negative number; no abbreviations, so that a new flag
-never changes an old script.
-Values are read by the table's parsers, from a flag, else the environment, else the default. What
-cannot be understood raises `CommandFailed` with exit code 2.
+behind `--` everything is a word, and so is a negative number. No abbreviations, so that a new flag never
+changes an old script. Values are read by the table's parsers, from a flag, else the environment, else the
+default. What cannot be understood raises `CommandFailed` with exit code 2.
 
-Why not argparse or cyclopts: the first can't place flags freely with optional arguments and `--` at
-once on Python 3.11, the second alone takes a third of the tenth of a second that a command may.
+Why not argparse or cyclopts: on Python 3.11 the first can't combine flags anywhere, optional arguments
+and `--`; the second adds 35 ms to every start, of the 100 that a command should take.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

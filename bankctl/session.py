@@ -35,7 +35,7 @@ class Session:
     @property
     def bank(self) -> "SyncBankClient":
         if self._bank is None:
-            from bankd.client import SyncBankClient  # `version` and `completion` do without its 40 ms
+            from bankd.client import SyncBankClient  # half of a start; `version` does without it
 
             self._bank = SyncBankClient(self.options.endpoints, cluster=self.options.cluster)
         return self._bank

@@ -77,7 +77,7 @@ def splitmix64(value: int) -> int:
 
 @attrs.frozen
 class Verdict:
-    """`wrong` counts accounts that do not hold what they must; `changed` is by how much the sum is off."""
+    """`wrong` counts accounts that do not hold what they must; `changed` is by how much their sum is off."""
 
     changed: int
     lost: int
@@ -86,7 +86,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        return not (self.changed or self.lost or self.doubled or self.wrong)
+        return not (self.lost or self.doubled or self.wrong)  # a changed sum has a wrong balance in it
 
 
 def compare(expected: Sequence[int], found: Sequence[int], lost: int, doubled: int) -> Verdict:

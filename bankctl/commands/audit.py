@@ -97,6 +97,6 @@ def row_of(answer: Answer, right: bytes | None) -> Row:
 
 def verdict(session: Session, cluster: str, index: int, rows: Sequence[Row], passed: bool) -> Record:
     good = sum(row["result"] == "ok" for row in rows)
-    counted = f"{good} of {len(rows)} nodes sum up to 0 and hold the same state"
-    text = f"audit of cluster {cluster} at index {index}: {counted}: {session.printer.verdict(passed)}"
+    counted = f"{good} of {len(rows)} nodes sum up to 0 and agree"
+    text = f"audit of {cluster} at index {index}: {counted}: {session.printer.verdict(passed)}"
     return Record(AUDIT, {"passed": passed, "cluster": cluster, "index": index}, text)

@@ -44,12 +44,12 @@ SEVERITY: Final = (  # from the best to the worst: what a batch ends with is the
     Exit.NOT_FOUND,
     Exit.USAGE,
     Exit.ID_CONFLICT,
-    Exit.NOT_ALLOWED,
     Exit.UNAVAILABLE,
+    Exit.NOT_ALLOWED,
     Exit.OUTCOME_UNKNOWN,
     Exit.INTERNAL,
 )
-GOES_ON: Final = frozenset(SEVERITY[: SEVERITY.index(Exit.NOT_ALLOWED)])  # what the ledger said, row by row
+GOES_ON: Final = frozenset(SEVERITY[: SEVERITY.index(Exit.UNAVAILABLE)])  # what the ledger said, row by row
 AGAIN: Final = "send the same file again: no row takes effect twice"
 
 NOT_SENT: Final = Refusal(Code.UNAVAILABLE, "NOT_SENT", "not sent", retryable=True)
@@ -58,8 +58,11 @@ IN_DOUBT: Final = Refusal(Code.CANCELLED, "OUTCOME_UNKNOWN", "outcome unknown: i
 
 def batch(session: Session, *, file: str, format: str | None) -> Exit:
     sending = Sending(session, load(session, file, format))
-    session.printer.listing(Listing("rows", COLUMNS, sending.results(), line_of))
-    session.printer.flush()
+    try:
+        session.printer.listing(Listing("rows", COLUMNS, sending.results(), line_of))
+        session.printer.flush()
+    except KeyboardInterrupt:  # while printing: every row that was sent has its answer
+        raise interrupted("the batch was cut short", AGAIN) from None
     session.printer.note(sending.summary())
     if sending.interrupted:
         raise interrupted("some rows were under way, their outcome is unknown", AGAIN, {"file": file})

@@ -5,7 +5,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
 from bankctl.columns import INT, NUMBER, TEXT, YES_NO, Column, Row
-from bankctl.errors import interrupted, usage
+from bankctl.errors import CommandFailed, interrupted, usage
 from bankctl.output import Format, Listing, Printer, Record
 from bankctl.session import Session
 from bankd.errors import Exit
@@ -51,7 +51,12 @@ def run(session: Session, *, concurrency: int, batch: int, duration: float, acco
     if accounts < 2:
         raise usage("--accounts: a transfer needs two", "choose 2 or more")
     plan = Plan(Workload(token_hex(4), accounts), concurrency, batch, duration)
-    return trio.run(within_time, session, plan, verify)
+    try:
+        return trio.run(within_time, session, plan, verify)
+    except BaseExceptionGroup as group:  # Ctrl-C while opening accounts or verifying comes out of nurseries
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise cut_short() from None
 
 
 async def within_time(session: Session, plan: "Plan", verify: bool) -> Exit:
@@ -87,8 +92,12 @@ async def measure(session: Session, plan: "Plan", verify: bool) -> Exit:
             verdict = await load.verify()
     report.end(total, verdict)
     if load.interrupted:
-        raise interrupted("the run was cut short", "transfers that were under way may have taken effect")
+        raise cut_short()
     return Exit.UNHEALTHY if verdict is not None and not verdict.passed else Exit.OK
+
+
+def cut_short() -> CommandFailed:
+    return interrupted("the run was cut short", "what was under way may have taken effect")
 
 
 class Report:

@@ -23,7 +23,7 @@ NODES: Final = (
     Column("node", TEXT),
     Column("address", TEXT),
     Column("role", TEXT),
-    Column("voter", YES_NO),
+    Column("voter", YES_NO, in_table=False),
     Column("applied_index", INT, "APPLIED"),
     Column("behind", INT),
     Column("rtt_us", MICROS, "RTT"),
@@ -86,7 +86,7 @@ def summary(view: ClusterView) -> Record:
         f"quorum {view.voters_reached}/{view.voters}",
         f"imbalance {format_money(view.imbalance) if view.imbalance else 0}",
     ]
-    return Record(CLUSTER, row, "   ".join(parts))
+    return Record(CLUSTER, row, "  ".join(parts))
 
 
 def node_row(view: ClusterView, node: NodeView) -> Row:

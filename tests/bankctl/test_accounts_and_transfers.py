@@ -159,9 +159,16 @@ def test_without_any_endpoint_nothing_was_changed(ask: Ask, server: FakeServer) 
     assert "nothing was changed" in ran.error["message"]
 
 
+def test_a_command_whose_time_is_up_sends_nothing(ask: Ask, server: FakeServer) -> None:
+    ran = ask("transfer acct1 acct2 1.00 --timeout 0.001ms")
+    assert ran.exit is Exit.UNAVAILABLE
+    assert ran.err.startswith("error: DEADLINE_EXCEEDED: the command did not end within ")
+    assert server.requests == []
+
+
 def test_a_cluster_of_another_name_is_not_spoken_to(ask: Ask) -> None:
     ran = ask("balance acct1 --cluster other --timeout 100ms")
-    assert ran.exit is not Exit.OK
+    assert ran.exit is Exit.UNAVAILABLE
     assert ran.err.startswith("error: WRONG_CLUSTER: ")
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from bankctl.batchfile import BatchInvalid, read_batch
 from bankctl.commands.batch import CHUNK_ROWS
-from bankd.errors import Exit
+from bankd.errors import Code, Exit, Refusal
 from tests.bankctl.conftest import Ask
-from tests.client.fake_server import Answer, DropAfter, FakeServer, NeverAnswer
+from tests.client.fake_server import Answer, DropAfter, FakeServer, NeverAnswer, Refuse
 
 GOOD = b"from,to,amount,tx_id\nacct1,acct2,2.00,\nacct1,acct2,3.00,own\n"
 
@@ -223,6 +223,15 @@ def test_after_an_unknown_outcome_nothing_more_is_sent_and_the_file_can_be_sent_
     )
     assert ask("batch - --format csv", stdin=file.replace(b"acct1", b"rich")).exit is Exit.OK
     assert ask("balance acct2 -o json").json["balance"] == "2001"
+
+
+def test_a_cluster_that_says_no_is_not_asked_for_the_rest(ask: Ask, server: FakeServer) -> None:
+    server.script(Answer(), Refuse(Refusal(Code.PERMISSION_DENIED, "PERMISSION_DENIED", "not allowed")))
+    ran = ask("batch - --format csv", stdin=many_rows(CHUNK_ROWS * 2 + 1))
+    assert ran.exit is Exit.NOT_ALLOWED
+    assert [count for _, count in outcomes(ran.lines)] == [CHUNK_ROWS, CHUNK_ROWS, 1]
+    assert outcomes(ran.lines)[-1] == ("NOT_SENT", 1)
+    assert server.batch_rows == [CHUNK_ROWS, CHUNK_ROWS]
 
 
 def test_progress_is_shown_on_a_terminal_only(ask: Ask) -> None:

@@ -15,9 +15,10 @@ from bankctl.workload import INITIAL_BALANCE, Verdict, Workload, compare, sample
 from bankd.client import BankClient
 from bankd.errors import Exit
 from bankd.ledger.commands import CreateAccount, Outcome, SubmitTransfers, TransfersDone
+from bankd.ledger.queries import GetTransfer, TransferFound
 from bankd.types import AccountId, LogIndex, TimeNs, TransferStatus, TxId
 from tests.bankctl.conftest import Ask
-from tests.client.fake_server import Answer, DropAfter, FakeBank, FakeServer
+from tests.client.fake_server import Answer, DropAfter, FakeBank, FakeServer, NeverAnswer
 
 # The histogram
 
@@ -127,8 +128,11 @@ class RepeatingBank(FakeBank):
         return super().apply(command)
 
 
+CALL_S = 0.2  # a call that is never answered is given up after this
+
+
 async def verdict_on(server: FakeServer, *, before_verify: Callable[[], None] = lambda: None) -> Verdict:
-    async with BankClient(server.address) as client:
+    async with BankClient(server.address, timeout_s=CALL_S) as client:
         load = Load(client, Plan(Workload("w", 20), concurrency=4, batch=1, duration_s=0.1))
         await load.open_accounts()
         await load.run(lambda interval: None)
@@ -170,6 +174,38 @@ async def test_a_lost_answer_is_no_lost_transfer() -> None:
     with FakeServer() as server:
         server.script(*[Answer()] * 30, DropAfter(), *[Answer()] * 30, DropAfter())
         assert (await verdict_on(server)).passed
+
+
+@pytest.mark.parametrize("apply", [True, False])
+async def test_an_unknown_outcome_is_settled_before_it_is_judged(apply: bool) -> None:
+    with FakeServer() as server:
+        server.script(*[Answer()] * 30, NeverAnswer(apply=apply))
+        assert (await verdict_on(server)).passed
+
+
+class ClosingBank(FakeBank):
+    """Refuses every new id once it is closed."""
+
+    closed = False
+
+    def apply(self, command: CreateAccount | SubmitTransfers) -> Outcome:
+        if self.closed and isinstance(command, SubmitTransfers):
+            nowhere = AccountId("nowhere")
+            known = [isinstance(self.ledger.read(GetTransfer(tx_id)), TransferFound) for tx_id in command.tx_ids]
+            targets = [row if old else nowhere for row, old in zip(command.targets, known, strict=True)]
+            command = SubmitTransfers(command.tx_ids, command.sources, targets, command.amounts)
+        return super().apply(command)
+
+
+async def test_an_unknown_outcome_may_be_settled_as_refused() -> None:
+    bank = ClosingBank()
+    with FakeServer(bank) as server:
+        server.script(*[Answer()] * 30, NeverAnswer(apply=False))
+
+        def close() -> None:
+            bank.closed = True
+
+        assert (await verdict_on(server, before_verify=close)).passed
 
 
 # The command

@@ -37,6 +37,11 @@ def test_no_kind_of_error_is_forgotten() -> None:
     assert below(BankError) - {BankError} == {kind for kind, _ in TABLE}
 
 
+@pytest.mark.parametrize("code", [Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE, Code.UNIMPLEMENTED])
+def test_what_a_node_cannot_serve_as_things_are_is_unavailable(code: Code) -> None:
+    assert judge(BankError(refusal(code=code))).exit is Exit.UNAVAILABLE
+
+
 def test_an_error_that_fits_no_kind_is_the_servers_fault() -> None:
     assert judge(BankError(refusal(code=Code.DATA_LOSS))).exit is Exit.INTERNAL
 

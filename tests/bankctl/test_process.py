@@ -89,6 +89,25 @@ def test_ctrl_c_in_a_batch_tells_of_every_row(server: FakeServer, tmp_path: os.P
     assert err.splitlines()[-1].startswith("error: OUTCOME_UNKNOWN: ")
 
 
+def test_ctrl_c_ends_a_bench_run_with_its_total(server: FakeServer) -> None:
+    process = start(server, "bench", "run", "--duration", "1h", "--accounts", "2", "--verify")
+    while not server.batch_rows:
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out.decode().splitlines()[-1].endswith("  total")
+    assert err.decode().splitlines()[-1].startswith("error: INTERRUPTED: ")
+
+
+def test_ctrl_c_before_a_bench_run_begins_is_one_line(server: FakeServer) -> None:
+    code, _, err = interrupted(server, "bench", "run", "--accounts", "2")
+    assert code == 130
+    assert err.splitlines()[-1] == (
+        "error: INTERRUPTED: the run was cut short (what was under way may have taken effect)"
+    )
+
+
 def test_a_reader_that_goes_away_ends_it_without_a_word(server: FakeServer) -> None:
     for number in range(5000):
         server.bank.open_account(f"many{number:04}", 0)
