@@ -150,8 +150,10 @@ class MemoryDisk:
 
     def fsync_dir(self, path: Path) -> None:
         self.operate("fsync_dir", path.name)
-        self._durable_names = dict(self.names)
-        self._name_changes = []
+        for changed, inode in self._name_changes:
+            if changed.parent == path:
+                self._set(self._durable_names, changed, inode)
+        self._name_changes = [change for change in self._name_changes if change[0].parent != path]
 
     def _change(self, path: Path, inode: Inode | None) -> None:
         self._name_changes.append((path, inode))

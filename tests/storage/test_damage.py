@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bankd.errors import DataDirForeign, LogDamaged
+from bankd.storage.damage import later_batch
 from bankd.storage.identity import Identity
-from bankd.storage.records import SECTOR_BYTES, Write
+from bankd.storage.records import SECTOR_BYTES, Place, Write, encode_batch
 from bankd.storage.recovery import Recovered
 from bankd.storage.wal import Wal
 from bankd.types import ClusterId, Incarnation, NodeId
@@ -200,6 +201,21 @@ def test_missing_segment_is_refused_whichever_it_is(log: Log) -> None:
         assert log.read({other: log.sound[other] for other in log.segments if other != path}) is None
 
 
+def test_missing_segment_is_refused_by_its_number(log: Log) -> None:
+    first, _, third = log.segments
+    log.put({first: log.sound[first], third: log.sound[third]})
+    with pytest.raises(LogDamaged, match="expected segment 2, not 3"):
+        reopen(log.disk, DIRECTORY)
+
+
+def test_emptied_segment_with_another_behind_it_is_refused(log: Log) -> None:
+    """It looks like one that a roll began, but a roll begins one at a time."""
+    first, second, _ = log.segments
+    unsealed = log.sound[first][: 3 * SECTOR_BYTES].ljust(2048, b"\0")
+    emptied = log.sound[second][:SECTOR_BYTES].ljust(2048, b"\0")
+    assert log.read(log.sound | {first: unsealed, second: emptied}) is None
+
+
 def test_missing_end_of_the_log_is_refused_however_much_is_missing() -> None:
     log = Log(long_history())
     for kept in range(len(log.segments)):
@@ -216,6 +232,12 @@ def test_segment_under_another_name_is_refused(log: Log) -> None:
         for name in names:
             if (DIRECTORY / name) not in log.sound:
                 assert log.read(log.sound | {DIRECTORY / name: log.sound[path]}) is None
+
+
+def test_segment_whose_name_says_another_first_index_is_refused(log: Log) -> None:
+    *others, last = log.segments
+    renamed = last.with_name("0000000003-00000000000000000099.wal")
+    assert log.read({path: log.sound[path] for path in others} | {renamed: log.sound[last]}) is None
 
 
 def test_segments_that_changed_names_are_refused(log: Log) -> None:
@@ -242,6 +264,21 @@ def test_log_of_another_node_is_refused_by_its_name(log: Log, owner: Identity) -
     log.put(log.sound)
     with pytest.raises(DataDirForeign, match=r"belongs to node n1 \(incarnation 0000000000abcdef\)"):
         Wal.open(log.disk, DIRECTORY, owner, tiny())
+
+
+@pytest.mark.parametrize(
+    ("place", "proof"),
+    [
+        (Place(nonce=5, sector=3, number=8, running_crc=0), True),
+        (Place(nonce=5, sector=3, number=7, running_crc=0), False),  # not written after it
+        (Place(nonce=5, sector=2, number=8, running_crc=0), False),  # not in its own place
+        (Place(nonce=6, sector=3, number=8, running_crc=0), False),  # not of this segment: a body that poses as one
+    ],
+)
+def test_only_a_later_batch_in_its_own_place_proves_that_an_earlier_one_was_durable(place: Place, proof: bool) -> None:
+    batch, _ = encode_batch(place, append(entry(1)))
+    data = bytes(3 * SECTOR_BYTES) + bytes(batch)
+    assert later_batch(data, Place(nonce=5, sector=1, number=7, running_crc=0)) == (3 * SECTOR_BYTES if proof else None)
 
 
 def test_refusal_names_the_file_the_place_and_what_was_expected(log: Log) -> None:

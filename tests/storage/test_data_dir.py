@@ -124,6 +124,17 @@ def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_st
         assert operation > 10
 
 
+def test_directory_that_was_made_is_there_after_a_power_loss(tmp_path: Path) -> None:
+    disk = MemoryDisk()
+    made = open_dir(tmp_path, disk=disk)
+    made.close()
+    disk.lose_power(lambda: False)
+    found = open_dir(tmp_path, disk=disk)
+    found.close()
+    assert (found.is_new, found.identity) == (False, made.identity)
+    assert Wal.open(disk, found.wal_dir, found.identity, tiny())[1].is_empty
+
+
 def test_flipped_or_cut_meta_is_refused_and_left_alone(tmp_path: Path) -> None:
     open_dir(tmp_path).close()
     meta = tmp_path / "META"

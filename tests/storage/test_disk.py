@@ -1,6 +1,7 @@
 """Failing disks: an error becomes one of ours in one place, ends all use, and leaves a log that can be read."""
 
 import errno
+import resource
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,20 @@ def test_write_to_a_full_device_is_disk_full() -> None:
     file = OsDisk().open(Path("/dev/full"))
     with pytest.raises(DiskFull, match=r"/dev/full: pwrite found no room"):
         file.pwrite(b"x", 0)
+    file.close()
+
+
+def test_write_that_stops_short_is_never_taken_for_a_whole_one(tmp_path: Path) -> None:
+    """The kernel writes what still fits and reports success; only the next call says what is wrong."""
+    file = OsDisk().create(tmp_path / "file")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(DiskFailed, match="File too large"):
+            file.pwrite(bytes(1500), 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.size() == 1000
     file.close()
 
 

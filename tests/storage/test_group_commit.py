@@ -160,7 +160,9 @@ def test_failure_to_prepare_a_segment_is_reported_too() -> None:
     node = Node(disk)
     node.submit(1, entry(1))
     assert node.failed.get(timeout=WAIT_S) is disk.failure
+    node.submit(2, entry(2))
     node.commit.close()
+    assert node.wal_log()[-3:] == ["pwrite", "sync", "durable 1"]
 
 
 def test_bug_on_the_thread_is_reported_and_hangs_nobody() -> None:

@@ -126,6 +126,18 @@ def test_process_killed_at_every_operation_then_power_lost_after_the_restart(sur
         operation += 1
 
 
+def test_process_killed_at_every_operation_goes_on_and_then_loses_power() -> None:
+    """What the next process builds on, a seal that was never synced for one, must be as durable as what it writes."""
+    operation = 1
+    while True:
+        run = Run(long_history())
+        if not run.write_until(operation):
+            break
+        run.disk.power_lost_at = 0
+        run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+        operation += 1
+
+
 @pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
 def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives) -> None:
     rolls_and_tears = (8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 30)
