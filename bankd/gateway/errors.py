@@ -61,7 +61,9 @@ def _outcome_unknown(refusal: Refusal) -> Refusal:
 
 
 def _not_done(refusal: Refusal) -> Refusal:
-    """What surely took no effect may always be sent again."""
+    """What surely took no effect may always be sent again. The client is closed only when the gateway ends."""
+    if refusal.reason == "CLIENT_CLOSED":
+        return Refusal(refusal.code, "SHUTTING_DOWN", "the gateway is shutting down; nothing was done", retryable=True)
     return attrs.evolve(refusal, retryable=True)
 
 

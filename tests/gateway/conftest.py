@@ -1,8 +1,8 @@
 """A running gateway for the behaviour suites, and what stands behind it.
 
 `test_fixed_behaviour`, `test_decisions`, `test_batches` and `test_other_language` ask for a `bank` and
-know nothing of the backend. BACKENDS names the fixtures that can stand behind them, each giving the
-endpoints of a running cluster called "main": a further name in that table runs all of these suites once more.
+know nothing of the backend. BACKENDS names the fixtures that stand behind them in turn, each giving the
+endpoints of a running cluster called "main"; a further one there runs all of these suites once more.
 One gateway process serves the whole session and each backend, so every test uses ids under its own `name`.
 """
 
@@ -12,12 +12,13 @@ from itertools import count
 import grpc
 import pytest
 
+from bankd.local import LocalCluster
 from tests.client.fake_server import FakeBank, FakeServer
 from tests.gateway.arrivals import Arrivals
 from tests.gateway.calls import Bank
 from tests.gateway.process import GatewayProcess
 
-BACKENDS = ("one_fake_node",)
+BACKENDS = ("one_fake_node", pytest.param("three_real_nodes", marks=pytest.mark.real))
 
 _NUMBERS = count(1)
 
@@ -27,6 +28,14 @@ def one_fake_node() -> Iterator[tuple[str, ...]]:
     """The real ledger and the real wire format, without consensus or disk."""
     with FakeServer() as server:
         yield (server.address,)
+
+
+@pytest.fixture(scope="session")
+def three_real_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """Processes with logs on disk, one of which leads."""
+    with LocalCluster(tmp_path_factory.mktemp("cluster"), name="main") as cluster:
+        cluster.start()
+        yield tuple(cluster.endpoints)
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

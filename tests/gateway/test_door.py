@@ -9,6 +9,7 @@ from bankd.errors import Code, Refusal
 from bankd.gateway.door import SERVICES, Door
 from bankd.pb import bank_pb2, ledger_pb2
 from bankd.wire.methods import Method
+from tests.gateway.calls import DEADLINE_S
 
 
 class SlowBank:
@@ -47,7 +48,7 @@ def test_a_call_beyond_the_bound_is_refused_and_finds_room_later() -> None:  # K
         door = Door(bank, in_flight_max=2)
         under_way = [asyncio.create_task(door.answer(Method.TRANSFER, b"", 1.0)) for _ in range(2)]
         await bank.full.wait()
-        beyond = await door.answer(Method.TRANSFER, b"", 1.0)
+        beyond = await asyncio.wait_for(door.answer(Method.TRANSFER, b"", 1.0), DEADLINE_S)
         bank.release.set()
         return beyond, [*await asyncio.gather(*under_way), await door.answer(Method.TRANSFER, b"", 1.0)]
 

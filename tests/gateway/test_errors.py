@@ -100,6 +100,13 @@ def test_an_unknown_outcome_says_how_to_learn_it() -> None:
     assert to_status(to_refusal(lost)).message == OUTCOME_UNKNOWN_MESSAGE
 
 
+def test_a_call_that_the_end_of_the_gateway_turned_away_says_so() -> None:
+    closed = Unavailable(Refusal(Code.UNAVAILABLE, "CLIENT_CLOSED", "the client is closed"))
+    status = to_status(to_refusal(closed))
+    assert (status.code, info(status).reason) == (Code.UNAVAILABLE, "SHUTTING_DOWN")
+    assert retry_delays_ms(status) == [RETRY_AFTER_MS_DEFAULT]
+
+
 def test_a_message_fits_into_a_header() -> None:
     assert len(to_status(Refusal(Code.INTERNAL, "INTERNAL", "x" * 100_000)).message) == MESSAGE_CHARS_MAX
 

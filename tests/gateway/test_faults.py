@@ -22,7 +22,7 @@ from tests.client.fake_server import (
     Step,
 )
 from tests.gateway.arrivals import Arrivals
-from tests.gateway.calls import DEADLINE_S, Bank, refused, transfer_request, unpack
+from tests.gateway.calls import DEADLINE_S, Bank, refused, transfer_request
 from tests.gateway.process import free_address
 from tests.gateway.threaded import GatewayThread
 
@@ -157,9 +157,3 @@ def test_a_cancelled_transfer_takes_effect_at_most_once_and_its_id_tells(
     assert bank.status("t1").status == bank_pb2.COMMITTED_OK
     assert bank.transfer("a", "b", 60, "t1").status == bank_pb2.COMMITTED_OK
     assert bank.balance("b").balance == 60
-
-
-def test_a_call_without_a_deadline_ends_too(node: FakeServer, bank: Bank) -> None:
-    node.script(*[NeverAnswer()] * 10)
-    call = bank.bank.Transfer.future(transfer_request("a", "b", 1, "t1"))
-    assert unpack(call.exception()).reason == "OUTCOME_UNKNOWN"

@@ -2,7 +2,9 @@
 
 import signal
 from pathlib import Path
+from socket import create_connection
 from threading import Event
+from time import monotonic
 
 import grpc
 import pytest
@@ -23,8 +25,8 @@ SHORT_DRAIN = '[limits]\ndrain_timeout = "200ms"'
 
 
 def start_transfer(channel: grpc.Channel, arrivals: Arrivals) -> grpc.Future:
-    """A transfer of 60 under way, received by the node."""
-    call = Bank(channel).bank.Transfer.future(transfer_request("a", "b", 60, "t1"), timeout=DEADLINE_S)
+    """A transfer of 60 under way, received by the node; its own deadline is beyond every wait of a test."""
+    call = Bank(channel).bank.Transfer.future(transfer_request("a", "b", 60, "t1"), timeout=100 * DEADLINE_S)
     arrivals.wait(Method.SUBMIT_TRANSFERS)
     return call
 
@@ -37,6 +39,18 @@ def begin_to_drain(gateway: GatewayProcess, channel: grpc.Channel, number: signa
     assert [NOT_SERVING, *states][-1] == NOT_SERVING
 
 
+def wait_until_closed(address: str) -> None:
+    """Until nobody accepts connections there: gRPC closes its port a moment after it was told to."""
+    host, port = address.split(":")
+    give_up_at = monotonic() + DEADLINE_S
+    while True:
+        try:
+            create_connection((host, int(port))).close()
+        except ConnectionRefusedError:
+            return
+        assert monotonic() < give_up_at, f"{address} still accepts connections"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_terminated_gateway_finishes_what_is_under_way_and_exits_0(
     tmp_path: Path, node: FakeServer, arrivals: Arrivals, number: signal.Signals
@@ -47,7 +61,7 @@ def test_a_terminated_gateway_finishes_what_is_under_way_and_exits_0(
         call = start_transfer(channel, arrivals)
         begin_to_drain(gateway, channel, number)
         release.set()
-        assert call.result().status == bank_pb2.COMMITTED_OK
+        assert call.result(DEADLINE_S).status == bank_pb2.COMMITTED_OK
         assert gateway.wait_exit() == Exit.OK
 
 
@@ -56,6 +70,7 @@ def test_a_draining_gateway_takes_no_new_calls(tmp_path: Path, node: FakeServer,
     with GatewayProcess(tmp_path, (node.address,), settings=LONG_DRAIN) as gateway, gateway.channel() as channel:
         start_transfer(channel, arrivals)
         begin_to_drain(gateway, channel)
+        wait_until_closed(gateway.address)
         with grpc.insecure_channel(gateway.address) as late, pytest.raises(grpc.RpcError) as caught:
             Bank(late).transfer("a", "b", 1, "t2")
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -69,7 +84,7 @@ def test_a_call_that_outlasts_the_drain_gets_a_truthful_answer(
     with GatewayProcess(tmp_path, (node.address,), settings=SHORT_DRAIN) as gateway, gateway.channel() as channel:
         call = start_transfer(channel, arrivals)
         gateway.signal(signal.SIGTERM)
-        assert unpack(call.exception()).reason == "OUTCOME_UNKNOWN"
+        assert unpack(call.exception(DEADLINE_S)).reason == "OUTCOME_UNKNOWN"
         assert gateway.wait_exit() == Exit.OK
 
 
@@ -79,7 +94,7 @@ def test_a_second_signal_ends_the_drain_at_once(tmp_path: Path, node: FakeServer
         call = start_transfer(channel, arrivals)
         begin_to_drain(gateway, channel)
         gateway.signal(signal.SIGTERM)
-        assert unpack(call.exception()).reason == "OUTCOME_UNKNOWN"
+        assert unpack(call.exception(DEADLINE_S)).reason == "OUTCOME_UNKNOWN"
         assert gateway.wait_exit() == Exit.OK
 
 
@@ -90,7 +105,7 @@ def test_a_transfer_of_a_killed_gateway_is_learned_through_the_next_one(  # X04
     with GatewayProcess(tmp_path, (node.address,)) as first, first.channel() as channel:
         call = start_transfer(channel, arrivals)
         first.signal(signal.SIGKILL)
-        assert call.exception() is not None
+        assert call.exception(DEADLINE_S) is not None
     with FakeServer(node.bank) as healthy, GatewayProcess(tmp_path, (healthy.address,)) as second:
         assert_paid_once(second)
 
