@@ -5,7 +5,7 @@ its metadata. RetryInfo is there exactly when the same request may be sent again
 not happen, and for a write of unknown outcome that carries an id. What a client raised is put into
 the caller's words first; the table below is the only place that does so.
 
-Sources: CONTRACT.md K11, K13 and K18; google.rpc error_details.proto; AIP-193.
+Sources: docs/contract.md K11, K13 and K18; google.rpc error_details.proto; AIP-193.
 """
 
 from collections.abc import Callable, Mapping

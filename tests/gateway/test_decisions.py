@@ -1,4 +1,4 @@
-"""What bank.v1 left open and CONTRACT.md decides (K1 to K12, K16), through a real gRPC channel.
+"""What bank.v1 left open and docs/contract.md decides (K1 to K12, K16), through a real gRPC channel.
 
 As in test_fixed_behaviour: every test has accounts and ids of its own, and none knows what stands behind
 the gateway.

@@ -1,4 +1,4 @@
-"""The fixed behaviour of bank.v1 (CONTRACT.md, section 1), through a real gRPC channel.
+"""The fixed behaviour of bank.v1 (docs/contract.md), through a real gRPC channel.
 
 Each test is a row of the table. They share one bank, so every test uses accounts and ids of its own,
 under `name`. They know nothing of what stands behind the gateway.
