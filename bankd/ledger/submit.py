@@ -1,6 +1,6 @@
 """Decide transfers: which take effect, and what each is answered.
 
-Contract, section 1, in this order for each transfer, as if one after the other:
+In this order for each transfer, as if one after the other (docs/contract.md):
 
 1. malformed (K1, K2, K4, K5): ROW_MALFORMED; nothing is recorded and the id stays free. No leader lets such a row in
    (`checks.py`), but a row that came in all the same has this outcome on every node (K14).

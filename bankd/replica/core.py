@@ -1,7 +1,7 @@
 """One node's mind: Raft decides the order, the ledger applies it, and whoever waits is answered.
 
 The driver hands in events with `step`, then asks once for `ready()` and carries out the effects
-(DESIGN.md section 2). Everything that waited becomes **one** log entry; everything that became
+(docs/overview.md). Everything that waited becomes **one** log entry; everything that became
 committed is applied here, at once, in log order.
 
 Rules

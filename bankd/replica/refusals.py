@@ -1,4 +1,4 @@
-"""What a replica says when it cannot take a call, or has lost sight of one (CONTRACT K11, K13).
+"""What a replica says when it cannot take a call, or has lost sight of one (docs/contract.md, K11, K13).
 
 UNAVAILABLE stands only for what surely entered no log. Whatever may have entered one is "outcome
 unknown". Both may be sent again with the same id.

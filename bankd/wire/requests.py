@@ -1,7 +1,7 @@
 """Read a client's request, and judge what can be judged from the request alone.
 
 What leaves here is either sound enough for the log or the ledger, or a refusal that burns no id
-(CONTRACT.md: K1-K6, K16). A write keeps the client's own bytes beside the decoded command: they go to
+(docs/contract.md: K1-K6, K16). A write keeps the client's own bytes beside the decoded command: they go to
 the log as they came.
 """
 
