@@ -12,7 +12,7 @@ class Book:
 
     `incarnations` remembers, for the life of this process, the data directory that was first met
     under each name. A voter that lost its disk has forgotten its votes and acknowledgements: let in
-    under its old name, it could help to elect a leader without a committed entry (FAULTS D09).
+    under its old name, it could help to elect a leader without a committed entry (docs/reliability.md, D09).
     """
 
     addresses: dict[NodeId, str]

@@ -2,7 +2,7 @@
 
 Per connection one reader (here) and one writer (`FrameSender`). The reader parses all that one
 receive brought, judges what can be judged from each request alone, and hands the loop one batch.
-What the other side does wrong closes this connection and touches nothing else (FAULTS N08, N09).
+What the other side does wrong closes this connection and touches nothing else (docs/reliability.md, N08, N09).
 """
 
 import logging

@@ -8,7 +8,7 @@ Rules
 - A forwarded call may not: when the connection breaks under it, a write is "outcome unknown" and a
   read, which changes nothing, is merely unavailable.
 - A ping goes out every `ping_every_s`; a peer that sends nothing for four of them is gone, whatever
-  TCP believes (FAULTS N06, N07).
+  TCP believes (docs/reliability.md, N06, N07).
 - Only links restart, with growing pauses; each failure is logged when it differs from the last.
 """
 

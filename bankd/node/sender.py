@@ -5,7 +5,7 @@ flush writes straight to the socket when the kernel has room, which is nearly al
 behind it, and a turn of the scheduler, are needed only for what did not fit.
 
 What the other side does not take piles up to a bound, and then the connection is given up: a peer
-that never reads costs this much memory and no more (FAULTS N07).
+that never reads costs this much memory and no more (docs/reliability.md, N07).
 
 Invariant: bytes reach the stream in the order of the pushes: nothing is written past a send under way.
 """
