@@ -19,7 +19,7 @@ Rules that keep this live: pre-vote and check-quorum block each other when a nod
 can neither win nor be told (R05). So whoever says something in an old term is answered with ours
 (`answer_older_term`), and a leader that learns of a newer term from a member steps down.
 
-Sources: paper 5.2, 5.4.1; thesis 3.10, 4.2.3, 6.2, 9.6.
+Sources: paper 5.2, 5.4.1; thesis 3.10, 4.2.3, 6.2, 9.6. Faults by their ids: docs/reliability.md.
 """
 
 from bankd.raft.messages import (

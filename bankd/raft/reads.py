@@ -21,7 +21,7 @@ never dropped in silence.
 Limits: at a leader whose followers answer heartbeats but cannot write, reads wait for the no-op
 without a bound in time; their number is bounded (`reads_waiting_max`).
 
-Source: thesis 6.4.
+Source: thesis 6.4. Faults by their ids: docs/reliability.md.
 """
 
 from collections import deque

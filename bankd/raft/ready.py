@@ -70,7 +70,7 @@ class RoleChanged:
     term: Term
     leader_id: NodeId | None
     last_index: LogIndex
-    reason: str  # snake_case, for logs: "quorum_lost", "higher_term", "elected", "disk_stalled" ...
+    reason: str  # snake_case, for logs: "quorum_lost", "newer_term", "elected", "disk_stalled" ...
 
 
 @attrs.frozen
