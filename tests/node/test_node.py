@@ -81,7 +81,7 @@ def test_whole_cluster_comes_back_with_the_same_state(tmp_path: Path) -> None:
     run_world(tmp_path, scenario)
 
 
-def test_forwarded_call_hops_once_and_then_names_the_leader(tmp_path: Path) -> None:  # FAULTS X07
+def test_forwarded_call_hops_once_and_then_names_the_leader(tmp_path: Path) -> None:  # X07
     async def scenario(world: World) -> None:
         await world.start()
         leader = await world.wait_leader()
@@ -128,7 +128,7 @@ def test_stranger_is_refused_with_words(tmp_path: Path, hello: Hello, reason: st
     run_world(tmp_path, scenario)
 
 
-def test_node_with_a_new_disk_under_an_old_name_is_refused(tmp_path: Path) -> None:  # FAULTS D09
+def test_node_with_a_new_disk_under_an_old_name_is_refused(tmp_path: Path) -> None:  # D09
     async def scenario(world: World) -> None:
         await world.start()
         await world.wait_leader()
@@ -150,7 +150,7 @@ def test_node_with_a_new_disk_under_an_old_name_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "garbage", [b"GET / HTTP/1.1\r\n\r\n" * 4, b"\xff" * 64, bytes(64), b"\x10\x00\x00\x00" + b"x" * 60]
 )
-def test_garbage_costs_its_connection_and_nothing_else(tmp_path: Path, garbage: bytes) -> None:  # FAULTS N08
+def test_garbage_costs_its_connection_and_nothing_else(tmp_path: Path, garbage: bytes) -> None:  # N08
     async def scenario(world: World) -> None:
         await world.start()
         leader = await world.wait_leader()
@@ -164,7 +164,7 @@ def test_garbage_costs_its_connection_and_nothing_else(tmp_path: Path, garbage: 
     run_world(tmp_path, scenario)
 
 
-def test_connection_that_never_says_hello_is_cut_off(tmp_path: Path) -> None:  # FAULTS N09
+def test_connection_that_never_says_hello_is_cut_off(tmp_path: Path) -> None:  # N09
     async def scenario(world: World) -> None:
         await world.start("n1")
         silent = Caller(await world.network.connect(address_of(NodeId("n1"))))
@@ -192,7 +192,7 @@ def test_calls_beyond_the_limit_are_refused_before_the_log(tmp_path: Path) -> No
     run_world(tmp_path, scenario, max_in_flight=2)
 
 
-def test_leader_without_a_quorum_answers_unknown_and_steps_down(tmp_path: Path) -> None:  # K11, FAULTS N05
+def test_leader_without_a_quorum_answers_unknown_and_steps_down(tmp_path: Path) -> None:  # K11, N05
     async def scenario(world: World) -> None:
         await world.start()
         old = await world.wait_leader()
@@ -222,7 +222,7 @@ def test_call_whose_deadline_passes_in_the_log_is_unknown(tmp_path: Path) -> Non
     run_world(tmp_path, scenario)
 
 
-def test_hung_disk_costs_leadership(tmp_path: Path) -> None:  # FAULTS D16
+def test_hung_disk_costs_leadership(tmp_path: Path) -> None:  # D16
     async def scenario(world: World) -> None:
         await world.start()
         old = await world.wait_leader()

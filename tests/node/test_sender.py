@@ -46,7 +46,7 @@ async def test_order_survives_a_kernel_that_takes_only_part() -> None:
         assert sender.pending_bytes == 0
 
 
-async def test_connection_that_is_not_read_is_given_up_at_its_bound() -> None:  # FAULTS N07
+async def test_connection_that_is_not_read_is_given_up_at_its_bound() -> None:  # N07
     async with socket_pair() as (ours, _theirs):
         sender = FrameSender(ours, bytes_max=1_000_000)
         with sender.scope:

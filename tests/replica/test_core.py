@@ -40,7 +40,7 @@ def test_call_is_answered_once_its_entry_is_committed_and_not_before() -> None:
     assert group.answers["w"] == AccountCreated(True, group.replicas[N1].ledger.applied_index)
 
 
-def test_everything_that_waits_becomes_one_entry() -> None:  # DESIGN 4.3
+def test_everything_that_waits_becomes_one_entry() -> None:  # docs/transfer.md, 3
     group = Group()
     leader = group.elect(N1)
     before = leader.raft.last_index

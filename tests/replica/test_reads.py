@@ -42,7 +42,7 @@ def test_read_added_while_a_round_is_under_way_waits_for_the_next() -> None:  # 
     assert ripe(reads, 3) == ["late"]
 
 
-def test_answer_to_an_older_round_confirms_nothing() -> None:  # FAULTS R03
+def test_answer_to_an_older_round_confirms_nothing() -> None:  # R03
     reads = Reads()
     reads.add(read("a"), 0)
     reads.next_round(0)
