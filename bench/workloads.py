@@ -17,7 +17,7 @@ from bankd.local import LocalCluster
 
 ACCOUNTS: Final = 1000
 BATCH: Final = 1000
-BATCH_CALLERS: Final = 4  # one is on its way to the disk while the others gather and are answered
+BATCH_CALLERS: Final = 8  # enough to keep both cores busy: some on their way, some at the disk, some being answered
 OPENING: Final = 10**12
 
 _numbers = count()

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import anyio
-from anyio.abc import ByteStream, SocketAttribute, TaskGroup
+from anyio.abc import SocketAttribute, TaskGroup
 
 from bankd.client.connector import OpenLink, Wish
 from bankd.client.link import Link
@@ -30,12 +30,11 @@ from bankd.client.results import Transfer
 from bankd.client.session import Session
 from bankd.client.transfers import TransferBatch, TransferRow, failed_transfer
 from bankd.client.verdicts import describe
-from bankd.client.waiters import AioWaiter, Loop, running_loop
+from bankd.client.waiters import AioWaiter, Loop, Wire, running_loop
 from bankd.errors import BankError, InvalidArgument
 
 T = TypeVar("T")
 
-RECEIVE_BYTES_MAX: Final = 256 * 1024
 BATCHES_AHEAD_MAX: Final = 8  # requests of one transfer_many under way at once
 
 _BROKEN: Final = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
@@ -48,6 +47,8 @@ class _Connection:
         self.link = link
         self.scope = anyio.CancelScope()
         self.idle_writer: AioWaiter | None = None  # set while the writer has nothing to do
+        self.wire: Wire | None = None  # once connected
+        self.left_over = b""  # of what was written at once: the writer's next bytes
 
 
 class AioDriver:
@@ -177,12 +178,24 @@ class AioDriver:
         if wishes := session.take_wishes():
             self._grant(wishes)
         for connection in self._connections.values():
-            writer = connection.idle_writer
-            if writer is not None and session.has_output(connection.link):
-                connection.idle_writer = None
-                writer.wake()
+            if connection.idle_writer is not None and session.has_output(connection.link):
+                self._send(connection)
         if session.wake_at < self._sweep_at and self._sweeper is not None:
             self._sweeper.wake()
+
+    def _send(self, connection: _Connection) -> None:
+        """Write at once for a lone caller; under load leave it to the writer, for whom more will have gathered."""
+        loop, wire, writer = self._running(), connection.wire, connection.idle_writer
+        assert wire is not None and writer is not None, "the writer is idle, so there is a connection"  # noqa: PT018
+        if self._session.has_lone_caller:
+            data = self._session.bytes_to_send(connection.link, loop.now())
+            connection.left_over = data[wire.send_now(data) :]
+            if self._session.finished:  # rows that must not be sent
+                self._wake_finished()
+            if not connection.left_over:
+                return
+        connection.idle_writer = None
+        writer.wake()
 
     def _wake_finished(self) -> None:
         finished, self._session.finished = self._session.finished, []
@@ -224,33 +237,35 @@ class AioDriver:
             else:
                 try:
                     stream.extra(SocketAttribute.raw_socket).setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+                    connection.wire = loop.new_wire(stream)
                     self._session.connected(link)
-                    await self._converse(connection, stream, loop)
+                    await self._converse(connection, connection.wire, loop)
                 finally:
                     await anyio.aclose_forcefully(stream)
         self._settle()
 
-    async def _converse(self, connection: _Connection, stream: ByteStream, loop: Loop) -> None:
+    async def _converse(self, connection: _Connection, wire: Wire, loop: Loop) -> None:
         try:
             async with anyio.create_task_group() as pair:
-                pair.start_soon(self._write, connection, stream, loop)
-                await self._read(connection.link, stream, loop)
+                pair.start_soon(self._write, connection, wire, loop)
+                await self._read(connection.link, wire, loop)
         except* _BROKEN as broken:
             error = broken.exceptions[0]
             why = "closed the connection" if isinstance(error, anyio.EndOfStream) else describe(error)
             self._session.disconnected(connection.link, why, loop.now())
 
-    async def _read(self, link: Link, stream: ByteStream, loop: Loop) -> None:
+    async def _read(self, link: Link, wire: Wire, loop: Loop) -> None:
         while True:
-            data = await stream.receive(RECEIVE_BYTES_MAX)
+            data = await wire.receive()
             self._session.received(link, data, loop.now())
             self._settle()
 
-    async def _write(self, connection: _Connection, stream: ByteStream, loop: Loop) -> None:
+    async def _write(self, connection: _Connection, wire: Wire, loop: Loop) -> None:
         while True:
-            data = self._session.bytes_to_send(connection.link, loop.now())
+            data, connection.left_over = connection.left_over, b""
+            data = data or self._session.bytes_to_send(connection.link, loop.now())
             if data:
-                await stream.send(data)
+                await wire.send(data)
                 continue
             writer = connection.idle_writer = loop.new_waiter()
             self._settle()  # rows may have been refused; and the core may want to be woken by now

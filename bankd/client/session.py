@@ -67,6 +67,11 @@ class Session:
     def known_addresses(self) -> tuple[str, ...]:
         return self._connector.known_addresses
 
+    @property
+    def has_lone_caller(self) -> bool:
+        """Whether waiting a moment would most likely gather nothing more to send."""
+        return self._in_flight == 1
+
     def make_id(self) -> str:
         return self._ids.make()
 

@@ -1,8 +1,9 @@
 """Bring the log's thread and the event loop together.
 
 A write goes to the thread with its number; its completion comes back through trio's token, and only
-then do the messages that waited for it leave. The thread completes writes in order, so number n
-vouches for every write up to n.
+then do the messages that waited for it leave. Writes complete in order, so number n vouches for every
+write up to n. While the disk is fast and has nothing else to do, a small write is made durable on the
+spot instead (`Committer.commit_now`).
 """
 
 from collections import deque
@@ -22,6 +23,7 @@ class Committer(Protocol):
     """What writes the log: a thread over real files, or a fake in the loop."""
 
     def submit(self, persist: Persist) -> None: ...
+    def commit_now(self, persist: Persist) -> float | None: ...
     def close(self) -> None: ...
 
 
@@ -45,9 +47,18 @@ class DiskWriter:
         self._committer = make(self._on_durable_in_thread, self._on_failed_in_thread)
 
     def submit(self, persist: Persist) -> None:
+        """Have a write made durable; `durable` is called for it later, or before this returns.
+
+        Raises:
+          DiskFailed: the write was tried on the spot and failed; the node must end.
+        """
         assert self._committer is not None, "submit before start"
         self._held.append((persist.write_seq, persist.then_send))
-        self._committer.submit(persist)
+        duration_s = self._committer.commit_now(persist)
+        if duration_s is None:
+            self._committer.submit(persist)
+        else:
+            self._on_durable(persist.write_seq, duration_s)
 
     def fsync_p99_us(self) -> int:
         """Over the last 1,024 writes, in microseconds; 0 when there was none."""

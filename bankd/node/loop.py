@@ -4,22 +4,24 @@ One turn does that, without an await; everything that it hands on is a non-block
 bound (DESIGN.md section 2). Turns are taken by one task, which sleeps while nothing happens.
 
 Under load the sleep is the batching: whatever the other tasks that are about to run will post joins
-the same turn. When no other task is about to run there is nothing to wait for, and `post_now` takes
+the same turn. With no call waiting, or a single one, there is nothing to gather, and `post_now` takes
 the turn itself: a lone caller saves a pass of the scheduler at every hop.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
 from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
-from bankd.raft.ready import RaftEvent, Role
+from bankd.raft.ready import RaftEvent
 from bankd.replica.core import Replica
 from bankd.replica.effects import Reply
 from bankd.replica.events import Event, Persisted
+
+LONE_CALLS_MAX: Final = 1
 
 
 class Outside(Protocol):
@@ -49,12 +51,12 @@ class ReplicaLoop:
         self._wake.set()
 
     def post_now(self, events: Sequence[Event]) -> None:
-        """Hand in what one receive brought, and take the turn at once if no other task is about to run.
+        """Hand in what one receive brought, and take the turn at once if hardly anybody waits for anything.
 
         For tasks only: what fails in the turn is raised here.
         """
         self._events += events
-        if trio.lowlevel.current_statistics().tasks_runnable or self._turn():
+        if self.replica.waiting_calls > LONE_CALLS_MAX or self._turn():
             self._wake.set()
 
     async def run(self) -> None:
@@ -80,18 +82,23 @@ class ReplicaLoop:
         effects = replica.ready(self._wall_ns())
         if effects.send_now:
             self._outside.send(effects.send_now)
-        for persist in effects.persists:
-            self.disk.submit(persist)
         if effects.replies:
             self._outside.reply(effects.replies)
         if effects.events:
             self._outside.observe(effects.events)
+        for persist in effects.persists:  # last: it may take the time of a sync
+            self.disk.submit(persist)
         return effects.more
 
     def _durable(self, write_seq: int, messages: list[Message]) -> None:
+        """Take in that a write is durable: what waited for it leaves, and the replica is told.
+
+        Mostly nothing else follows (a follower is done, a leader waits for its followers), and then no
+        turn is taken for it.
+        """
         self._outside.send(messages)
-        self._events.append(Persisted(write_seq))
-        # What waited for the disk is sent. A follower has nothing else to do because of it: its next
-        # turn, at the latest the next tick, takes the news in.
-        if self.replica.raft.role is not Role.FOLLOWER:
+        raft = self.replica.raft
+        before = raft.commit_index, raft.role
+        self.replica.step(Persisted(write_seq), monotonic_ns())
+        if (raft.commit_index, raft.role) != before:
             self._wake.set()

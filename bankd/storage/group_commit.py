@@ -4,9 +4,15 @@ While one sync runs, the next writes gather; under load the groups grow by thems
 log costs one sync per write. A second thread fills the next segment with zeros, so that a roll
 waits for nothing.
 
+On a fast disk the way to the thread and back takes longer than the sync itself. So a caller may ask
+to commit a small write at once, in its own thread (`commit_now`). That is granted only while nothing
+else is under way and the syncs of the recent past were short: a disk that slows down, or hangs, is
+met by the thread alone, except for the one sync during which it began to.
+
 Invariants:
-- writes become durable in the order of `submit`, and `on_durable(n)` says that all up to n are;
+- writes become durable in the order of `submit` and `commit_now`, and `on_durable(n)` says that all up to n are;
 - `on_durable` is called only after a sync that covers it returned;
+- one thread at a time writes: the caller only while the writer has nothing under way;
 - `on_failed` is called once, for the first failure; no write is begun after it.
 
 Both callbacks run on these threads: they hand over and return.
@@ -23,6 +29,9 @@ from bankd.storage.wal import Wal
 
 GROUP_WRITES_MAX: Final = 1024  # one batch's upper bounds: what waits longer goes into the next sync
 GROUP_BYTES_MAX: Final = 8 << 20  # of entry bodies; reached at hundreds of MB/s, below that the disk sets the pace
+NOW_BYTES_MAX: Final = 64 << 10  # of one write in the caller's thread: more takes long enough to be worth a hand-over
+NOW_MEAN_S_MAX: Final = 0.0005  # a way to the thread and back costs about 0.1 ms, and more on a busy machine
+MEAN_OVER: Final = 32  # writes; a single sync of 20 ms sends the next hundred or so to the thread
 
 
 class GroupCommit:
@@ -47,6 +56,10 @@ class GroupCommit:
         self._queue: SimpleQueue[Persist | None] = SimpleQueue()
         self._rolled: SimpleQueue[bool] = SimpleQueue()  # true: fill a spare; false: end
         self._failed = threading.Lock()  # taken for ever by the first failure
+        self._submitted = 0  # writes handed to the writer: counted by the caller
+        self._finished = 0  # and those it is done with: counted by the writer
+        self._mean_s = 10 * NOW_MEAN_S_MAX  # running mean of a write and its sync; slow until proven fast
+        self._filled_for = 0  # the segment for which the filler was last woken
         self._closing = False
         self._writer = threading.Thread(target=self._write_groups, name="wal-writer", daemon=True)
         self._filler = threading.Thread(target=self._fill_spares, name="wal-filler", daemon=True)
@@ -55,7 +68,27 @@ class GroupCommit:
 
     def submit(self, persist: Persist) -> None:
         """Take in a write; never blocks. The caller bounds how much it has under way."""
+        self._submitted += 1
         self._queue.put(persist)
+
+    def commit_now(self, persist: Persist) -> float | None:
+        """Make a write durable before returning, if that promises to be quick; otherwise do nothing.
+
+        Returns how long the write and its sync took in seconds (0.0 when there was nothing to write), or
+        None: submit it. `on_durable` is not called for it. For the thread that calls `submit`.
+
+        Raises:
+          DiskFailed: as reported to `on_failed`; what is on the disk is unknown.
+        """
+        if self._submitted != self._finished or self._mean_s > NOW_MEAN_S_MAX or self._failed.locked():
+            return None
+        if sum([len(entry.body) for entry in persist.entries]) > NOW_BYTES_MAX:
+            return None
+        try:
+            return self._write([persist])
+        except Exception as error:
+            self._fail(error)
+            raise
 
     def close(self) -> None:
         """Finish what was submitted, end both threads, close the log. Blocks; a hung disk hangs it.
@@ -69,13 +102,11 @@ class GroupCommit:
         self._wal.close()
 
     def _write_groups(self) -> None:
-        sequence = 0
         try:
             while (group := self._next_group()) and not self._failed.locked():
-                self._commit(group)
-                if self._wal.sequence != sequence:
-                    sequence = self._wal.sequence
-                    self._rolled.put(True)
+                duration_s = self._write(group)
+                self._on_durable(group[-1].write_seq, duration_s)
+                self._finished += len(group)
         except Exception as error:  # the thread's edge: whatever ended it must end the process
             self._fail(error)
         finally:
@@ -96,15 +127,20 @@ class GroupCommit:
                 size += len(entry.body)
         return group
 
-    def _commit(self, group: list[Persist]) -> None:
+    def _write(self, group: list[Persist]) -> float:
+        """Make a group durable; returns how long that took in seconds."""
         writes = [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
-        duration_s = 0.0
-        if writes:
-            started = perf_counter()
-            self._wal.write(writes)
-            self._wal.sync()
-            duration_s = perf_counter() - started
-        self._on_durable(group[-1].write_seq, duration_s)
+        if not writes:
+            return 0.0
+        started = perf_counter()
+        self._wal.write(writes)
+        self._wal.sync()
+        duration_s = perf_counter() - started
+        self._mean_s += (duration_s - self._mean_s) / MEAN_OVER
+        if self._wal.sequence != self._filled_for:
+            self._filled_for = self._wal.sequence
+            self._rolled.put(True)
+        return duration_s
 
     def _fill_spares(self) -> None:
         try:

@@ -108,6 +108,9 @@ class LoopCommitter:
         self.held = False
         self.fail_with: Exception | None = None
 
+    def commit_now(self, persist: Persist) -> float | None:
+        return None  # so that what may be held back, or fail, goes one way
+
     def submit(self, persist: Persist) -> None:
         if self.fail_with is not None:
             self._on_failed(self.fail_with)
