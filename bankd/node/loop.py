@@ -1,7 +1,7 @@
 """Drive the replica: drain every event that waits, step each, carry out the effects once.
 
-One turn does that, without an await; everything that it hands on is a non-blocking hand-over with a
-bound (DESIGN.md section 2). Turns are taken by one task, which sleeps while nothing happens.
+One turn does that, without an await, so turns never overlap; everything that it hands on is a hand-over
+with a bound (docs/overview.md). Most turns are taken by the loop's own task, which sleeps while nothing happens.
 
 Under load the sleep is the batching: whatever the other tasks that are about to run will post joins
 the same turn. With no call waiting, or a single one, there is nothing to gather, and `post_now` takes
