@@ -160,6 +160,13 @@ def test_every_promise_that_is_cited_stands_in_the_contract() -> None:
     assert [(id_, path.name) for id_, path in cited(PROMISE, WRITTEN) if id_ not in known] == []
 
 
+def test_no_document_is_cited_that_is_not_here() -> None:
+    names = {(name, path) for path, text in WRITTEN.items() for name in re.findall(r"[\w/]*\b\w+\.md\b", text)}
+    assert [
+        (name, path.name) for name, path in names if not ((ROOT / name).exists() or (path.parent / name).exists())
+    ] == []
+
+
 def test_pages_hold_something_to_check() -> None:
     assert len(SHELL_LINES) > 15
     assert len(ROWS) == 80
