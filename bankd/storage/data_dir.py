@@ -33,10 +33,9 @@ _WAL: Final = "wal"
 class DataDir:
     """An open data directory. Holds the lock until `close`, or until the process ends in whatever way."""
 
-    def __init__(self, path: Path, identity: Identity, lock: int, *, is_new: bool) -> None:
+    def __init__(self, path: Path, identity: Identity, lock: int) -> None:
         self.path = path
         self.identity = identity
-        self.is_new = is_new  # made by this very start
         self._lock: int | None = lock
 
     @classmethod
@@ -65,11 +64,10 @@ class DataDir:
         disk = disk or OsDisk()
         lock = _lock(path)
         try:
-            identity, is_new = _read_identity(disk, path), False
+            identity = _read_identity(disk, path)
             if identity is None:
                 identity = Identity(cluster, cluster_id, node_id, Incarnation(new_incarnation()))
                 _create(disk, path, identity, wal_options or WalOptions())
-                is_new = True
             _check_owner(path, identity, cluster, cluster_id, node_id)
         except DiskFailed as error:
             os.close(lock)
@@ -77,7 +75,7 @@ class DataDir:
         except BaseException:
             os.close(lock)
             raise
-        return cls(path, identity, lock, is_new=is_new)
+        return cls(path, identity, lock)
 
     @property
     def wal_dir(self) -> Path:

@@ -6,8 +6,9 @@ waits for nothing.
 
 On a fast disk the way to the thread and back takes longer than the sync itself. So a caller may ask
 to commit a small write at once, in its own thread (`commit_now`). That is granted only while nothing
-else is under way and the syncs of the recent past were short: a disk that slows down, or hangs, is
-met by the thread alone, except for the one sync during which it began to.
+else is under way, the syncs of the recent past were short, and the write fits into the present
+segment. So a disk that slows down, or hangs, is met by the thread alone, except for the one sync
+during which it began to; and the many syncs of a roll are the thread's as well.
 
 Invariants:
 - writes become durable in the order of `submit` and `commit_now`, and `on_durable(n)` says that all up to n are;
@@ -25,12 +26,15 @@ from time import perf_counter
 from typing import Final
 
 from bankd.raft.ready import Persist
+from bankd.storage.records import data_size
 from bankd.storage.wal import Wal
 
 GROUP_WRITES_MAX: Final = 1024  # one batch's upper bounds: what waits longer goes into the next sync
 GROUP_BYTES_MAX: Final = 8 << 20  # of entry bodies; reached at hundreds of MB/s, below that the disk sets the pace
-NOW_BYTES_MAX: Final = 64 << 10  # of one write in the caller's thread: more takes long enough to be worth a hand-over
-NOW_MEAN_S_MAX: Final = 0.0005  # a way to the thread and back costs about 0.1 ms, and more on a busy machine
+NOW_BYTES_MAX: Final = 64 << 10  # of a write in the caller's thread: more takes long enough to be worth a hand-over
+NOW_MEAN_S_MAX: Final = (
+    0.001  # the way to the thread and back costs 0.1 ms, or 0.5 on a machine with more to do than cores
+)
 MEAN_OVER: Final = 32  # writes; a single sync of 20 ms sends the next hundred or so to the thread
 
 
@@ -43,16 +47,19 @@ class GroupCommit:
         *,
         on_durable: Callable[[int, float], None],
         on_failed: Callable[[Exception], None],
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         """Start the threads.
 
         `on_durable(write_seq, duration_s)`: all writes up to that number are durable; the duration is that of the
         group's write and sync in seconds, 0.0 when there was nothing to write.
         `on_failed(error)`: the log failed (DiskFailed, DiskFull) or we have a bug; the process must end.
+        `clock()`: seconds, from a clock that never steps back.
         """
         self._wal = wal
         self._on_durable = on_durable
         self._on_failed = on_failed
+        self._clock = clock
         self._queue: SimpleQueue[Persist | None] = SimpleQueue()
         self._rolled: SimpleQueue[bool] = SimpleQueue()  # true: fill a spare; false: end
         self._failed = threading.Lock()  # taken for ever by the first failure
@@ -82,7 +89,8 @@ class GroupCommit:
         """
         if self._submitted != self._finished or self._mean_s > NOW_MEAN_S_MAX or self._failed.locked():
             return None
-        if sum([len(entry.body) for entry in persist.entries]) > NOW_BYTES_MAX:
+        size = data_size([(persist.hard_state, persist.entries)])
+        if size > NOW_BYTES_MAX or not self._wal.has_room(size):
             return None
         try:
             return self._write([persist])
@@ -132,10 +140,10 @@ class GroupCommit:
         writes = [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
         if not writes:
             return 0.0
-        started = perf_counter()
+        started = self._clock()
         self._wal.write(writes)
         self._wal.sync()
-        duration_s = perf_counter() - started
+        duration_s = self._clock() - started
         self._mean_s += (duration_s - self._mean_s) / MEAN_OVER
         if self._wal.sequence != self._filled_for:
             self._filled_for = self._wal.sequence

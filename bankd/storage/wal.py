@@ -129,9 +129,8 @@ class Wal:
         """
         assert self._next is _Next.WRITE, f"write while {self._next} was due"
         self._next = _Next.NONE
-        end = self._offset + padded_size(data_size(writes))
-        # The seal needs a sector. A batch that no segment can hold grows an empty one.
-        if end + SECTOR_BYTES > self._capacity and self._place.sector > 1:
+        # A batch that no segment can hold grows an empty one.
+        if self._place.sector > 1 and not self.has_room(data_size(writes)):
             self._roll()
         self._note_entries(writes)
         self._append(*encode_batch(self._place, writes))
@@ -165,14 +164,15 @@ class Wal:
         self._next = _Next.NONE
         self._file.close()
 
+    def has_room(self, data_bytes: int) -> bool:
+        """Whether a batch with `data_bytes` of header and records needs no new segment."""
+        end = self._place.sector * SECTOR_BYTES + padded_size(data_bytes)
+        return end + SECTOR_BYTES <= self._capacity  # the seal needs a sector
+
     @property
     def has_spare(self) -> bool:
         """Whether the next roll finds its segment prepared."""
         return self._spare.ready
-
-    @property
-    def _offset(self) -> int:
-        return self._place.sector * SECTOR_BYTES
 
     def _note_entries(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
         for _, entries in writes:
@@ -188,9 +188,9 @@ class Wal:
         return min(max(FILL_PER_BYTE_WRITTEN * written, FILL_STEP_BYTES_MIN), FILL_STEP_BYTES_MAX)
 
     def _append(self, batch: bytearray, running_crc: int) -> None:
-        self._file.pwrite(batch, self._offset)
-        self._bytes_written += len(batch)
         place = self._place
+        self._file.pwrite(batch, place.sector * SECTOR_BYTES)
+        self._bytes_written += len(batch)
         sector = place.sector + len(batch) // SECTOR_BYTES
         self._place = Place(place.nonce, sector, place.number + 1, running_crc)
 
