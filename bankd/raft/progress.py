@@ -118,11 +118,13 @@ class Progress:
         """Take a refusal of the append behind `prev_index`; the logs agree at `agree_index` at the latest.
 
         A late refusal says nothing new and is left aside: the follower acknowledged more since, or it
-        answers a probe other than the last one.
+        answers a probe other than the last one. So is one of what it did acknowledge: its disk has lost
+        what it promised, and asking again at once would go on for ever; the next heartbeat asks again.
         """
+        if prev_index <= self.match_index:
+            return
         if self.state is ProgressState.REPLICATE:
-            if prev_index > self.match_index:
-                self.become_probe()
+            self.become_probe()
         elif prev_index == self.next_index - 1:
             self.next_index = LogIndex(max(min(prev_index, agree_index + 1), self.match_index + 1))
             self.probe_sent = False

@@ -82,6 +82,15 @@ def test_refused_probe_falls_back_to_the_hint(
     assert (follower.next_index, follower.can_send) == (next_index, can_send)
 
 
+def test_refusal_of_what_was_acknowledged_is_not_asked_again_at_once() -> None:  # D10
+    follower = progress(next_index=6, match_index=5)
+    follower.sent(LogIndex(6), 10, now_tick=0)
+    follower.refused(LogIndex(5), LogIndex(2))
+    assert not follower.can_send, "or the two would exchange messages without end"
+    assert (follower.match_index, follower.next_index) == (5, 6)
+    assert follower.is_overdue(2, ticks=2), "the next heartbeat asks again"
+
+
 def test_match_index_never_falls() -> None:
     follower = replicating()
     assert not follower.accepted(LogIndex(3), now_tick=1)
