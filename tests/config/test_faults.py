@@ -168,6 +168,11 @@ ONE_LINE_CHANGED = [
     ),
     ('id = "n1"', "", 'f.toml:1 node.id: is missing (in [node]: id = "n1")'),
     ("n2=", "n1=", "f.toml:6 cluster.bootstrap: n1 is listed twice (each node once)"),
+    (
+        '"n1=',
+        "".join(f'"x{number}=127.0.0.1:{number}", ' for number in range(1, 8)) + '"n1=',
+        "f.toml:6 cluster.bootstrap: 10 nodes are too many (a cluster has 1 to 9)",
+    ),
     ("7411", "7401", "f.toml:6 cluster.bootstrap: two nodes have the same address (each its own)"),
     ("n2=", "n2:", 'f.toml:6 cluster.bootstrap: "n2:127.0.0.1:7411" does not name a node (write "id=host:port")'),
     (

@@ -5,8 +5,11 @@ import pytest
 from bankd.config import kinds
 from bankd.config.kinds import Unfit, is_loopback, is_unspecified, quoted
 from bankd.config.settings import SETTINGS
+from bankd.types import ClusterId, Incarnation
+from bankd.wire.frames import HELLO_BYTES_MAX
+from bankd.wire.hello import Endpoint, Hello, PeerRole, encode_hello
 
-ADDRESSES = ["127.0.0.1:1", "localhost:65535", "bank-1.example:7401", "[::1]:7401", "[fe80::1]:1"]
+ADDRESSES = ["127.0.0.1:1", "localhost:65535", "bank-1.example:7401", "[::1]:7401", "[fe80::1]:1", f"{'h' * 253}:65535"]
 NO_ADDRESSES = [
     "",
     "127.0.0.1",
@@ -16,7 +19,10 @@ NO_ADDRESSES = [
     "127.0.0.1:65536",
     "127.0.0.1:-1",
     "127.0.0.1:٣",  # a digit to str.isdecimal, and to int
+    "127.0.0.1:007401",
     "::1:7401",
+    f"[{':' * 46}]:7401",
+    f"{'h' * 254}:7401",
     "a b:1",
     "-a:1",
     "a\n:1",
@@ -49,6 +55,36 @@ def test_name_is_taken_as_it_stands(name: str) -> None:
 def test_what_is_no_name_is_refused(value: object) -> None:
     with pytest.raises(Unfit, match="is not a name"):
         kinds.NODE_NAME.parse(value)
+
+
+def members(count: int) -> list[object]:
+    """The first members of a cluster, their ids and addresses as long as they may be."""
+    return [f"{number:064}={f'{number:03}'.ljust(253, 'h')}:65535" for number in range(count)]
+
+
+def test_members_of_the_largest_cluster_with_the_longest_names_fit_into_the_hello() -> None:
+    addresses = kinds.NODES.parse(members(kinds.MEMBERS_MAX))
+    (first, address), *_ = addresses.items()
+    hello = Hello(
+        PeerRole.PEER,
+        cluster=kinds.CLUSTER_NAME.parse("c" * 64),
+        cluster_id=ClusterId(2**64 - 1),
+        node_id=first,
+        incarnation=Incarnation(2**64 - 1),
+        version_min=2**32 - 1,
+        version_max=2**32 - 1,
+        features=2**64 - 1,
+        software="bankd 1000.1000.1000",
+        leader_id=first,
+        leader_address=address,
+        endpoints=tuple(Endpoint(*member) for member in addresses.items()),
+    )
+    assert len(encode_hello(hello)) <= HELLO_BYTES_MAX
+
+
+def test_larger_cluster_is_refused() -> None:
+    with pytest.raises(Unfit, match="10 nodes are too many"):
+        kinds.NODES.parse(members(kinds.MEMBERS_MAX + 1))
 
 
 EDGES = [
