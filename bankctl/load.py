@@ -79,7 +79,7 @@ class Load:
         started_at = trio.current_time()
         told = Histogram()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_on_interrupt, nursery.cancel_scope)
+            await nursery.start(self._stop_on_interrupt, nursery.cancel_scope)  # before anything is under way
             nursery.start_soon(self._tell_every_second, started_at, told, tell)
             async with trio.open_nursery() as callers:
                 for caller in range(self._plan.concurrency):
@@ -89,8 +89,9 @@ class Load:
         elapsed_s = trio.current_time() - started_at
         return Interval(elapsed_s, elapsed_s, self._errors, self._ops, self._ops, told)
 
-    async def _stop_on_interrupt(self, scope: trio.CancelScope) -> None:
+    async def _stop_on_interrupt(self, scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT) as signals:
+            task_status.started()
             async for _ in signals:
                 self.interrupted = True
                 scope.cancel()
