@@ -50,6 +50,30 @@ def test_a_one_shot_command_imports_nothing_heavy(server: FakeServer, line: str)
     assert HEAVY & set(ran.stdout.splitlines()[-1].split()) == set()
 
 
+# Presses Ctrl-C when the module named first is about to be imported, then starts as the way named second does.
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+if sys.argv.pop(2) == "script":
+    from bankctl.__main__ import main
+    sys.exit(main())
+runpy.run_module("bankctl", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("way", ["script", "module"])
+@pytest.mark.parametrize("module", ["bankctl.cli", "bankctl.errors", "bankd.errors", "bankctl.table"])
+def test_ctrl_c_while_the_program_is_imported_ends_it_without_a_word(module: str, way: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT, module, way], capture_output=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
 def interrupted(server: FakeServer, *argv: str) -> tuple[int, str, str]:
     """Run it until the server has its first request, which is never answered; then Ctrl-C."""
     server.script(NeverAnswer(apply=True))

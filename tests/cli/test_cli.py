@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,28 @@ def test_cheap_commands_import_no_scheduler_and_no_parser_of_messages() -> None:
     with python("-c", probe) as process:
         out, _ = process.communicate()
     assert out.splitlines()[-1] == "[]"
+
+
+# Presses Ctrl-C when the module named first is about to be imported.
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+runpy.run_module("bankd", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["bankd.cli", "bankd.config.settings"])
+def test_ctrl_c_while_the_program_is_imported_ends_it_without_a_word(module: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT, module], capture_output=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, b"", b"")
+
+
+def test_both_scripts_start_where_ctrl_c_is_quiet() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"bankd": "bankd.__main__:main", "bankctl": "bankctl.__main__:main"}
