@@ -19,10 +19,17 @@ def create_account(request: bank_pb2.CreateAccountRequest) -> CreateAccount:
 
 def transfer(request: bank_pb2.TransferRequest) -> SubmitTransfers:
     """A single transfer is a batch of one row."""
-    source: bank_pb2.AccountId = getattr(request, "from")  # the field's name is a keyword
     return SubmitTransfers(
-        (TxId(request.client_tx_id.id),), (AccountId(source.id),), (AccountId(request.to.id),), (request.amount,)
+        (TxId(request.client_tx_id.id),),
+        (AccountId(source_of(request).id),),
+        (AccountId(request.to.id),),
+        (request.amount,),
     )
+
+
+def source_of(request: bank_pb2.TransferRequest) -> bank_pb2.AccountId:
+    source: bank_pb2.AccountId = getattr(request, "from")  # the field's name is a keyword
+    return source
 
 
 def submit_transfers(request: ledger_pb2.SubmitTransfersRequest) -> SubmitTransfers:
@@ -33,3 +40,9 @@ def submit_transfers(request: ledger_pb2.SubmitTransfersRequest) -> SubmitTransf
         cast("list[AccountId]", request.targets[:]),
         request.amounts[:],
     )
+
+
+def clear_columns(request: ledger_pb2.SubmitTransfersRequest) -> None:
+    """Leave of a batch only the fields that this program does not know."""
+    for column in ("client_tx_ids", "sources", "targets", "amounts"):
+        request.ClearField(column)

@@ -54,6 +54,17 @@ def wrap_command(method: Method, request_body: bytes) -> bytes:
     return bytes_field(_BATCH_TAG, bytes_field(_COMMAND_TAGS[method], request_body))
 
 
+def open_wrapped(wrapped: bytes) -> pb.Command:
+    """One wrapped request, parsed from the very bytes, and as deep inside a batch, as the log will hold it.
+
+    Raises ProtocolError: `decode_batch` would find an `Unreadable` here.
+    """
+    try:
+        return pb.CommandBatch.FromString(wrapped).commands[0]
+    except DecodeError:
+        raise ProtocolError(f"{len(wrapped)} bytes that are no command") from None
+
+
 def decode_batch(body: bytes) -> DecodedBatch:
     """Read the body of a COMMANDS entry; one command for each that was wrapped.
 

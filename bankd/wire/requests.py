@@ -2,11 +2,14 @@
 
 What leaves here is either sound enough for the log or the ledger, or a refusal that burns no id
 (docs/contract.md: K1-K6, K16). A write keeps the client's own bytes beside the decoded command: they go to
-the log as they came.
+the log as they came, and its leader applies what was decoded here while its followers decode the log.
+
+Invariant: a Write's command is what `decode_batch` reads from an entry that holds its `raw`, in any program
+(S3). So it is decoded from `raw`, and `unknown_fields` keeps out what programs could read differently.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -17,10 +20,11 @@ from bankd.ledger.queries import GetAccount, GetBalance, GetTransfer, ListAccoun
 from bankd.pb import bank_pb2, cluster_pb2, ledger_pb2
 from bankd.types import AccountId, LogIndex, NodeId, ReadMode, TxId
 from bankd.wire import commands
-from bankd.wire.entries import wrap_command
+from bankd.wire.entries import open_wrapped, wrap_command
 from bankd.wire.methods import Method
 from bankd.wire.parsing import parse
 from bankd.wire.read_modes import decode_read_mode
+from bankd.wire.unknown_fields import UNKNOWN_BYTES_MAX, refuse_groups
 
 # What a request becomes on its way (an entry, an AppendRequest, a frame) must still fit in a frame,
 # with whatever fields a newer client put in: half a MiB below FRAME_BYTES_MAX, and above the widest batch.
@@ -29,8 +33,7 @@ PAGE_ACCOUNTS_DEFAULT: Final = 100
 PAGE_ACCOUNTS_MAX: Final = 1000
 
 
-@attrs.frozen
-class Write:
+class Write(NamedTuple):  # one per call on the hot path, hence a plain tuple
     """`raw` is the request, already wrapped as an element of a log entry's body."""
 
     method: Method
@@ -77,20 +80,40 @@ def decode_request(method: int, body: bytes) -> Request | Refusal:
 
 
 def _create_account(body: bytes) -> Write | Refusal:
-    command = commands.create_account(parse(bank_pb2.CreateAccountRequest, body))
-    return judge_create(command) or Write(Method.CREATE_ACCOUNT, command, wrap_command(Method.CREATE_ACCOUNT, body))
+    if len(body) > UNKNOWN_BYTES_MAX:
+        return _too_much_unknown()
+    raw = wrap_command(Method.CREATE_ACCOUNT, body)
+    request = open_wrapped(raw).create_account
+    refuse_groups(request, request.account, request.request_id)
+    command = commands.create_account(request)
+    return judge_create(command) or Write(Method.CREATE_ACCOUNT, command, raw)
 
 
 def _transfer(body: bytes) -> Write | Refusal:
-    command = commands.transfer(parse(bank_pb2.TransferRequest, body))
-    return judge_transfers(command) or Write(Method.TRANSFER, command, wrap_command(Method.TRANSFER, body))
+    if len(body) > UNKNOWN_BYTES_MAX:
+        return _too_much_unknown()
+    raw = wrap_command(Method.TRANSFER, body)
+    request = open_wrapped(raw).transfer
+    refuse_groups(request, commands.source_of(request), request.to, request.client_tx_id)
+    command = commands.transfer(request)
+    return judge_transfers(command) or Write(Method.TRANSFER, command, raw)
 
 
 def _submit_transfers(body: bytes) -> Write | Refusal:
-    command = commands.submit_transfers(parse(ledger_pb2.SubmitTransfersRequest, body))
-    return judge_transfers(command) or Write(
-        Method.SUBMIT_TRANSFERS, command, wrap_command(Method.SUBMIT_TRANSFERS, body)
-    )
+    raw = wrap_command(Method.SUBMIT_TRANSFERS, body)
+    request = open_wrapped(raw).submit_transfers
+    command = commands.submit_transfers(request)
+    if len(body) > UNKNOWN_BYTES_MAX:
+        commands.clear_columns(request)
+        if request.ByteSize() > UNKNOWN_BYTES_MAX:
+            return _too_much_unknown()
+    refuse_groups(request)
+    return judge_transfers(command) or Write(Method.SUBMIT_TRANSFERS, command, raw)
+
+
+def _too_much_unknown() -> Refusal:
+    message = f"beside its rows a request has at most {UNKNOWN_BYTES_MAX} bytes, fields unknown here included"
+    return Refusal(Code.INVALID_ARGUMENT, "REQUEST_TOO_LARGE", message)
 
 
 def _get_balance(body: bytes) -> Read | Refusal:

@@ -8,9 +8,19 @@ from bankd.errors import Code, Refusal
 from bankd.ledger.commands import CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetAccount, GetBalance, GetTransfer, ListAccounts
 from bankd.pb import bank_pb2, ledger_pb2
-from bankd.types import BATCH_TRANSFERS_MAX, ID_BYTES_MAX, LINEARIZABLE, AccountId, LogIndex, NodeId, ReadMode, TxId
+from bankd.types import (
+    BATCH_TRANSFERS_MAX,
+    ID_BYTES_MAX,
+    LINEARIZABLE,
+    AccountId,
+    LogIndex,
+    NodeId,
+    ReadMode,
+    TimeNs,
+    TxId,
+)
 from bankd.wire import client_codec
-from bankd.wire.entries import wrap_command
+from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
 from bankd.wire.frames import FRAME_BYTES_MAX, HEADER_BYTES
 from bankd.wire.methods import Method
 from bankd.wire.requests import (
@@ -22,8 +32,11 @@ from bankd.wire.requests import (
     Write,
     decode_request,
 )
+from bankd.wire.unknown_fields import UNKNOWN_BYTES_MAX
+from bankd.wire.varint import varint
 from tests.wire.strategies import ids, read_modes
 
+A, B = AccountId("a" * 40), AccountId("b" * 40)
 LONGEST_ID = "é" * (ID_BYTES_MAX // 2)
 
 customers = ids.filter(lambda account: not account.startswith("@"))
@@ -191,3 +204,93 @@ def test_text_that_is_no_utf8_is_refused(noise: bytes) -> None:
 def test_request_of_a_newer_client_is_understood() -> None:
     body = ledger_pb2.GetAccountRequest(account=bank_pb2.AccountId(id="a")).SerializeToString()
     assert decode_request(Method.GET_ACCOUNT, body + b"\xf0\x06\x01") == decode_request(Method.GET_ACCOUNT, body)
+
+
+# Writes: what is decoded here is applied by the leader, what the log holds by its followers (S3)
+
+SENT: dict[Method, bytes] = {
+    Method.CREATE_ACCOUNT: client_codec.encode_create_account("a", 5, "r"),
+    Method.TRANSFER: transfer("a", "b", 30, "t"),
+    Method.SUBMIT_TRANSFERS: client_codec.encode_submit_transfers(["t", "u"], ["a", "b"], ["b", "a"], [1, 2]),
+}
+unknown_numbers = st.integers(5, 2**29 - 1)
+harmless = st.one_of(
+    st.tuples(unknown_numbers, st.just(0), st.integers(0, 2**64 - 1).map(varint)),
+    st.tuples(unknown_numbers, st.just(1), st.binary(min_size=8, max_size=8)),
+    st.tuples(unknown_numbers, st.just(2), st.binary(max_size=40).map(lambda raw: varint(len(raw)) + raw)),
+    st.tuples(unknown_numbers, st.just(5), st.binary(min_size=4, max_size=4)),
+).map(lambda field: varint(field[0] << 3 | field[1]) + field[2])
+
+
+def group(number: int, content: bytes, *, depth: int = 1) -> bytes:
+    """Groups within each other: a kind of field that no schema of ours has."""
+    return varint(number << 3 | 3) * depth + content + varint(number << 3 | 4) * depth
+
+
+groups = st.builds(group, unknown_numbers, st.just(b"") | harmless, depth=st.sampled_from([1, *range(90, 102)]))
+
+
+def inside(fields: bytes) -> bytes:
+    """Field 1 of a request holds an account; another one with the same number is merged into it."""
+    return b"\x0a" + varint(len(fields)) + fields
+
+
+@settings(max_examples=300)
+@given(st.sampled_from([*SENT]), st.lists(harmless | groups | (harmless | groups).map(inside), max_size=4))
+def test_what_is_let_in_is_what_every_node_will_read_in_the_log(method: Method, fields: list[bytes]) -> None:
+    body = SENT[method] + b"".join(fields)
+    write = decode_request(method, body)
+    if isinstance(write, Refusal):
+        return
+    assert isinstance(write, Write)
+    assert decode_batch(encode_batch_head(TimeNs(1)) + write.raw).commands == [write.command]
+
+
+@pytest.mark.parametrize("method", SENT)
+@pytest.mark.parametrize("depth", [1, 60, *range(90, 102), 5000])
+def test_write_that_holds_a_group_is_refused_however_shallow(method: Method, depth: int) -> None:
+    """Parsers count nesting from the outermost message, and give up at depths of their own."""
+    assert refused(method, SENT[method] + group(15, b"", depth=depth)).reason == "REQUEST_MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("method", "place"),
+    [
+        (Method.TRANSFER, b"\x0a"),
+        (Method.TRANSFER, b"\x12"),
+        (Method.TRANSFER, b"\x22"),
+        (Method.CREATE_ACCOUNT, b"\x0a"),
+        (Method.CREATE_ACCOUNT, b"\x1a"),
+    ],
+)
+def test_group_is_found_in_every_message_of_a_write(method: Method, place: bytes) -> None:
+    nested = group(15, b"")
+    body = SENT[method] + place + varint(len(nested)) + nested
+    assert refused(method, body).reason == "REQUEST_MALFORMED"
+
+
+@given(st.sampled_from([*SENT]), st.lists(harmless, max_size=5))
+def test_other_fields_of_a_newer_client_reach_the_log_untouched(method: Method, fields: list[bytes]) -> None:
+    body = SENT[method] + b"".join(fields)
+    write = decode_request(method, body)
+    assert isinstance(write, Write)
+    assert write.raw == wrap_command(method, body)
+
+
+@pytest.mark.parametrize("method", SENT)
+def test_fields_unknown_here_have_a_bound(method: Method) -> None:
+    """Each is looked at, so a request full of the smallest would hold up everybody else."""
+    refusal = refused(method, SENT[method] + b"\x78\x00" * (UNKNOWN_BYTES_MAX // 2 + 1))
+    assert (refusal.code, refusal.reason) == (Code.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")
+    assert str(UNKNOWN_BYTES_MAX) in refusal.message
+
+
+def test_wide_batch_may_hold_unknown_fields_too() -> None:
+    rows = 2000
+    tx_ids, sources, targets = [TxId(f"t{row}") for row in range(rows)], [A] * rows, [B] * rows
+    body = client_codec.encode_submit_transfers(tx_ids, sources, targets, [1] * rows) + b"\x7a\x05newer"
+    assert len(body) > UNKNOWN_BYTES_MAX
+    write = decode_request(Method.SUBMIT_TRANSFERS, body)
+    assert isinstance(write, Write)
+    assert write.command == SubmitTransfers(tx_ids, sources, targets, [1] * rows)
+    assert write.raw.endswith(b"newer")
