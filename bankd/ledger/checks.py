@@ -7,7 +7,7 @@ the rules of this module, so that they cannot drift apart.
 Rules
 - Pure: no state, no clock. What depends on the bank (who exists, who can pay) is not judged here.
 - A batch is judged whole, and its first faulty row named. A good batch is judged column by column at C speed:
-  about 0.2 us a row.
+  about 0.2 us a row, 1 us for a row alone.
 - How many rows a batch may have (K16) is a limit of operation, not a rule of the bank: requests are held to it
   here, but the ledger never asks, or raising it would change what an old log means.
 
@@ -56,10 +56,11 @@ def judge_create(command: CreateAccount) -> Refusal | None:
     )
 
 
-def judge_transfers(command: SubmitTransfers) -> Refusal | None:
+def judge_transfers(command: SubmitTransfers, *, first_row: int = 0) -> Refusal | None:
     """Judge a batch of transfers (K1, K2, K4, K5, K16), a single one being a batch of one. None: it may enter the log.
 
-    The refusal names the first faulty row: its number from 0 and its ids are in the metadata.
+    The refusal names the first faulty row: its number and its ids are in the metadata. Rows are counted from
+    `first_row`: a batch may be a part of what its sender counts.
     """
     if not columns_equal(command):
         return _refuse(COLUMNS_UNEQUAL, "a batch's four columns must be equally long")
@@ -72,7 +73,7 @@ def judge_transfers(command: SubmitTransfers) -> Refusal | None:
     if rows_well_formed(command):
         return None
     faulty = malformed_rows(command).index(True)
-    return _name_row(command, faulty)
+    return _name_row(command, faulty, first_row)
 
 
 def judge_account_id(account: str, *, system_allowed: bool) -> Refusal | None:
@@ -101,12 +102,15 @@ def columns_equal(command: SubmitTransfers) -> bool:
 
 def rows_well_formed(command: SubmitTransfers) -> bool:
     """Say whether every row may enter the log. The columns must be equally long."""
+    amounts = command.amounts
+    if not amounts:
+        return True
+    accounts = [*command.sources, *command.targets]
     return (
-        _amounts_in_range(command.amounts)
-        and not any(map(eq, command.sources, command.targets))
-        and ids_well_formed(command.tx_ids)
-        and _customers(command.sources)
-        and _customers(command.targets)
+        1 <= min(amounts) <= max(amounts) <= BALANCE_MAX
+        and True not in map(eq, command.sources, command.targets)
+        and ids_well_formed([*command.tx_ids, *accounts])
+        and not _names_system_account(accounts)
     )
 
 
@@ -124,19 +128,15 @@ def ids_well_formed(ids: Sequence[str]) -> bool:
         return False
     if not all(ids) or len(raw.translate(None, _CONTROL_BYTES)) != len(raw):
         return False
+    if len(raw) <= ID_BYTES_MAX:  # then no id is longer
+        return joined.isascii() or _CONTROL_PAIR.search(raw) is None
     if joined.isascii():
-        return max(map(len, ids), default=0) <= ID_BYTES_MAX
-    return _CONTROL_PAIR.search(raw) is None and max(len(id_.encode()) for id_ in ids) <= ID_BYTES_MAX
+        return max(map(len, ids)) <= ID_BYTES_MAX
+    return _CONTROL_PAIR.search(raw) is None and max([len(id_.encode()) for id_ in ids]) <= ID_BYTES_MAX
 
 
-def _amounts_in_range(amounts: Sequence[int]) -> bool:
-    return min(amounts, default=1) >= 1 and max(amounts, default=1) <= BALANCE_MAX
-
-
-def _customers(accounts: Sequence[str]) -> bool:
-    return ids_well_formed(accounts) and not (
-        SYSTEM_PREFIX in "".join(accounts) and any(account.startswith(SYSTEM_PREFIX) for account in accounts)
-    )
+def _names_system_account(accounts: Sequence[str]) -> bool:
+    return SYSTEM_PREFIX in "".join(accounts) and any([account.startswith(SYSTEM_PREFIX) for account in accounts])
 
 
 def _row(command: SubmitTransfers, row: int) -> SubmitTransfers:
@@ -149,7 +149,7 @@ def _row(command: SubmitTransfers, row: int) -> SubmitTransfers:
     )
 
 
-def _name_row(command: SubmitTransfers, row: int) -> Refusal:
+def _name_row(command: SubmitTransfers, row: int, first_row: int) -> Refusal:
     tx_id, source, target = command.tx_ids[row], command.sources[row], command.targets[row]
     refusal = (
         judge_tx_id(tx_id)
@@ -159,8 +159,9 @@ def _name_row(command: SubmitTransfers, row: int) -> Refusal:
         or _judge_pair(source, target)
     )
     assert refusal is not None, f"row {row} is malformed, but no rule says why"
-    ids = {"row": str(row), "client_tx_id": _cut(tx_id), "from": _cut(source), "to": _cut(target)}
-    place = f"row {row}: " if len(command.tx_ids) > 1 else ""
+    number = first_row + row
+    ids = {"row": str(number), "client_tx_id": _cut(tx_id), "from": _cut(source), "to": _cut(target)}
+    place = f"row {number}: " if number > 0 or len(command.tx_ids) > 1 else ""
     return Refusal(refusal.code, refusal.reason, place + refusal.message, metadata={**refusal.metadata, **ids})
 
 

@@ -29,14 +29,14 @@ from bankd.types import AccountId, LogIndex, TimeNs, TransferStatus, TxId
 NO_ACCOUNT: Final = OPENING_NUMBER
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Decided:
     """Rows about to be recorded, as columns. The dicts are by place in these columns, and hold what few rows have."""
 
     sources: "array[int]"
     targets: "array[int]"
     amounts: "array[int]"
-    statuses: bytes
+    statuses: bytearray
     available: dict[int, int]  # funds were insufficient: the balance found
     strangers: dict[int, tuple[AccountId, AccountId]]  # source or target was unknown: the ids of both
 
@@ -80,8 +80,10 @@ class Transfers:
         self._targets += decided.targets
         self._amounts += decided.amounts
         self._statuses += decided.statuses
-        self._available.update((first + place, balance) for place, balance in decided.available.items())
-        self._strangers.update((first + place, ids) for place, ids in decided.strangers.items())
+        for place, balance in decided.available.items():
+            self._available[first + place] = balance
+        for place, ids in decided.strangers.items():
+            self._strangers[first + place] = ids
         claimed = len(self._row_index)
         assert len(self._statuses) == claimed, f"{claimed} rows claimed, {len(self._statuses)} recorded"
 

@@ -117,6 +117,15 @@ def test_the_first_faulty_row_is_named_with_its_ids(row: Row, reason: str, place
     assert refusal.message.startswith(f"row {place}: ")
 
 
+def test_rows_are_counted_from_where_the_batch_begins() -> None:
+    faulty = ("t", "a", "b", 0)
+    for rows, number in ((batch(faulty), 7), (batch(("t", "a", "b", 1), faulty), 8)):
+        refusal = judge_transfers(rows, first_row=7)
+        assert refusal is not None
+        assert refusal.metadata["row"] == str(number)
+        assert refusal.message.startswith(f"row {number}: ")
+
+
 def test_a_single_transfer_is_refused_without_talk_of_rows() -> None:
     refusal = judge_transfers(batch(("t", "a", "b", 0)))
     assert refusal is not None
