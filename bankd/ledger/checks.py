@@ -136,7 +136,7 @@ def ids_well_formed(ids: Sequence[str]) -> bool:
 
 
 def _names_system_account(accounts: Sequence[str]) -> bool:
-    return SYSTEM_PREFIX in "".join(accounts) and any([account.startswith(SYSTEM_PREFIX) for account in accounts])
+    return SYSTEM_PREFIX in "".join(accounts) and any(account.startswith(SYSTEM_PREFIX) for account in accounts)
 
 
 def _row(command: SubmitTransfers, row: int) -> SubmitTransfers:
