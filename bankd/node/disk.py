@@ -4,17 +4,20 @@ A write goes to the thread with its number; its completion comes back through tr
 then do the messages that waited for it leave. Writes complete in order, so number n vouches for every
 write up to n. While the disk is fast and has nothing else to do, a small write is made durable on the
 spot instead (`Committer.commit_now`).
+
+What fails, on the thread or on the way back from it, is handed to the loop, which ends the node.
 """
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVarTuple
 
 import trio
 
-from bankd.node.wake import Wake
 from bankd.raft.messages import Message
 from bankd.raft.ready import Persist
+
+Ts = TypeVarTuple("Ts")
 
 DURATIONS_KEPT: Final = 1024
 
@@ -32,14 +35,15 @@ OnFailed = Callable[[Exception], None]
 
 
 class DiskWriter:
-    """`durable(write_seq, messages)` is called in the event loop, in the order of the writes."""
+    """`durable(write_seq, messages)` is called in the event loop, in the order of the writes, and `failed(error)`
+    for what went wrong; after that `durable` is not called any more."""
 
-    def __init__(self, durable: Callable[[int, list[Message]], None]) -> None:
+    def __init__(self, *, durable: Callable[[int, list[Message]], None], failed: Callable[[Exception], None]) -> None:
         self._durable = durable
+        self._failed = failed
         self._held: deque[tuple[int, tuple[Message, ...]]] = deque()
         self._token = trio.lowlevel.current_trio_token()
-        self._failure: Exception | None = None
-        self._failed = Wake()
+        self._broken = False
         self._durations_s: deque[float] = deque(maxlen=DURATIONS_KEPT)
         self._committer: Committer | None = None
 
@@ -67,35 +71,32 @@ class DiskWriter:
         ordered = sorted(self._durations_s)
         return int(ordered[len(ordered) * 99 // 100] * 1e6)
 
-    async def run(self) -> None:
-        """Raise what made the disk fail, when it does (D2).
-
-        Raises:
-          DiskFailed: a write or fsync failed; the node must end.
-        """
-        await self._failed.wait()
-        assert self._failure is not None, "woken without a failure"
-        raise self._failure
-
-    def stop(self) -> Committer | None:
-        """Take no more writes; hand out whatever must be closed, which may block for an fsync."""
+    def stop(self) -> Committer:
+        """Take no more writes; hand out what must be closed, which may block for an fsync."""
+        assert self._committer is not None, "stopped before started, or twice"
         committer, self._committer = self._committer, None
         return committer
 
     def _on_durable_in_thread(self, write_seq: int, duration_s: float) -> None:
+        self._soon(self._on_durable_soon, write_seq, duration_s)
+
+    def _on_failed_in_thread(self, error: Exception) -> None:
+        self._soon(self._on_failed, error)
+
+    def _soon(self, callback: Callable[[*Ts], None], *arguments: *Ts) -> None:
         try:
-            self._token.run_sync_soon(self._on_durable, write_seq, duration_s)
+            self._token.run_sync_soon(callback, *arguments)
         except trio.RunFinishedError:
             pass  # the loop ended while the last write was on its way; nobody waits for it any more
 
-    def _on_failed_in_thread(self, error: Exception) -> None:
+    def _on_durable_soon(self, write_seq: int, duration_s: float) -> None:
         try:
-            self._token.run_sync_soon(self._on_failed, error)
-        except trio.RunFinishedError:
-            pass
+            self._on_durable(write_seq, duration_s)
+        except Exception as error:  # raised from here it would be a bug of trio's; the loop's task raises it
+            self._on_failed(error)
 
     def _on_durable(self, write_seq: int, duration_s: float) -> None:
-        if self._failure is not None:
+        if self._broken:
             return
         self._durations_s.append(duration_s)
         messages: list[Message] = []
@@ -104,5 +105,5 @@ class DiskWriter:
         self._durable(write_seq, messages)
 
     def _on_failed(self, error: Exception) -> None:
-        self._failure = error
-        self._failed.set()
+        self._broken = True
+        self._failed(error)

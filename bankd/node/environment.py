@@ -1,24 +1,31 @@
-"""The world as a node meets it: listening, connecting, writing, telling the time.
+"""The world as a node meets it: sockets, files, clocks, chance, and the limits of its process.
 
 One value that the program fills with sockets, files and clocks, and a test with streams in memory.
 """
 
 import errno
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
 import trio
 
 from bankd.errors import AddressUnusable, DiskFailed
+from bankd.node.descriptors import raise_open_files_max
 from bankd.node.disk import Committer, OnDurable, OnFailed
+from bankd.storage.disk import Disk, OsDisk, disk_failure
 from bankd.storage.group_commit import GroupCommit
 from bankd.storage.wal import Wal
 
 LISTEN_BACKLOG: Final = 128
 CLOSE_S_MAX: Final = 5.0  # far beyond any fsync of a disk that works
+
+# A machine that vanished without a word is noticed after a minute and a half, of which it may sleep one.
+KEEPALIVE_OPTIONS: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 
 class Random(Protocol):
@@ -27,13 +34,18 @@ class Random(Protocol):
 
 @attrs.frozen
 class Environment:
+    """`new_u64` draws what must not repeat, `random` what only must not be in step with others."""
+
     listen: Callable[[str], Awaitable[list[trio.abc.Listener[trio.abc.Stream]]]]
     connect: Callable[[str], Awaitable[trio.abc.Stream]]
+    disk: Disk
     commit: Callable[[Wal, OnDurable, OnFailed], Committer]
     close: Callable[[Committer], Awaitable[None]]
+    free_bytes: Callable[[str], Awaitable[int]]
     wall_ns: Callable[[], int]
     random: Random
-    free_bytes: Callable[[str], int]
+    new_u64: Callable[[], int]
+    open_files_max: Callable[[], int]
 
 
 class SystemRandom:
@@ -41,7 +53,11 @@ class SystemRandom:
 
     def below(self, bound: int) -> int:
         """A number from 0 up to, not including, `bound`."""
-        return int.from_bytes(os.urandom(8), "little") % bound
+        return random_u64() % bound
+
+
+def random_u64() -> int:
+    return int.from_bytes(os.urandom(8), "little")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -51,14 +67,14 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 async def listen_tcp(address: str) -> list[trio.abc.Listener[trio.abc.Stream]]:
-    """Listen on "host:port".
+    """Listen on "host:port". The system probes connections that fall silent, and ends those of machines that are gone.
 
     Raises:
       AddressUnusable: the port is taken, not allowed, or the host is not this machine's.
     """
     host, port = split_address(address)
     try:
-        return list(await trio.open_tcp_listeners(port, host=host, backlog=LISTEN_BACKLOG))
+        listeners = await trio.open_tcp_listeners(port, host=host, backlog=LISTEN_BACKLOG)
     except OSError as error:
         # trio groups the faults of several addresses; the first tells enough
         cause = error.__cause__ or error
@@ -67,6 +83,17 @@ async def listen_tcp(address: str) -> list[trio.abc.Listener[trio.abc.Stream]]:
                 f"{address} is taken by another process (choose another [listen] address, or stop that process)"
             ) from None
         raise AddressUnusable(f"cannot listen on {address}: {error} (correct [listen] address)") from None
+    for listener in listeners:
+        keep_alive(listener.socket)
+    return list(listeners)
+
+
+def keep_alive(listening: trio.socket.SocketType) -> None:
+    """Have the system probe silent connections; those accepted inherit it."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE_OPTIONS.items():
+        if hasattr(socket, name):  # where it is not, the system's own pace must do
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 async def connect_tcp(address: str) -> trio.SocketStream:
@@ -79,9 +106,18 @@ async def connect_tcp(address: str) -> trio.SocketStream:
     return await trio.open_tcp_stream(host, port)
 
 
-def free_bytes(path: str) -> int:
-    """Bytes that this process may still write on the file system of `path`."""
-    stat = os.statvfs(path)
+async def free_bytes_in_thread(path: str) -> int:
+    """Bytes that this process may still write on the file system of `path`; a file system that hangs hangs this.
+
+    Cancellation: at once; the question is left to its thread.
+
+    Raises:
+      DiskFailed: the file system does not say.
+    """
+    try:
+        stat = await trio.to_thread.run_sync(os.statvfs, path, abandon_on_cancel=True)
+    except OSError as error:
+        raise disk_failure(error, "statvfs", Path(path)) from error
     return stat.f_bavail * stat.f_frsize
 
 
@@ -107,9 +143,12 @@ def system_environment() -> Environment:
     return Environment(
         listen=listen_tcp,
         connect=connect_tcp,
+        disk=OsDisk(),
         commit=start_group_commit,
         close=close_in_thread,
+        free_bytes=free_bytes_in_thread,
         wall_ns=time.time_ns,
         random=SystemRandom(),
-        free_bytes=free_bytes,
+        new_u64=random_u64,
+        open_files_max=raise_open_files_max,
     )

@@ -5,10 +5,10 @@ answers come back on it. The peer's own messages arrive on the connection that t
 
 Rules
 - Raft messages may be lost: while there is no connection they are dropped, and consensus is told once.
-- A forwarded call may not: when the connection breaks under it, a write is "outcome unknown" and a
-  read, which changes nothing, is merely unavailable.
-- A ping goes out every `ping_every_s`; a peer that sends nothing for four of them is gone, whatever
-  TCP believes (docs/reliability.md, N06, N07).
+- A forwarded call may not: it is answered by the leader, or as "unknown" (forwarding.py).
+- Both share one outbox, of which forwarding gets a part: Raft must not lose its connection to a
+  flood of calls. Beyond it, a call is refused before it is sent.
+- A peer that leaves pings unanswered is gone, whatever TCP believes (pulse.py; docs/reliability.md, N06, N07).
 - Only links restart, with growing pauses; each failure is logged when it differs from the last.
 """
 
@@ -16,42 +16,36 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-import attrs
 import trio
 
 from bankd.errors import HandshakeRefused, ProtocolError, Refusal
 from bankd.node.book import Book
+from bankd.node.causes import told
 from bankd.node.environment import Environment
-from bankd.node.receiver import Receive, receiver
+from bankd.node.forwarding import ForwardedCall, ForwardedCalls
+from bankd.node.handshake import receive_first
+from bankd.node.pulse import Beat, Pulse
+from bankd.node.receiver import Receive, ReceiveBuffer
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
 from bankd.types import NodeId
 from bankd.wire.frames import FLAG_HOPPED, FRAME_BYTES_MAX, Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.hello import Hello, decode_hello, encode_hello, judge_hello
-from bankd.wire.methods import WRITES, Method
-from bankd.wire.refusals import encode_refusal
+from bankd.wire.methods import Method
 
 log = logging.getLogger(__name__)
 
 CONNECT_S: Final = 2.0  # dial and greet
 RETRY_S_MIN: Final = 0.05
 RETRY_S_MAX: Final = 1.0
-SILENT_PINGS_MAX: Final = 4
 OUTBOX_BYTES_MAX: Final = 32 * 1024 * 1024  # a window of full AppendRequests to a peer that reads slowly
+FORWARDING_BYTES_MAX: Final = 8 * 1024 * 1024  # waiting there, of whatever kind: beyond, nothing is forwarded
+
+assert FORWARDING_BYTES_MAX + FRAME_BYTES_MAX < OUTBOX_BYTES_MAX / 2, "forwarding must leave Raft its room"
 
 
 class SilentPeer(Exception):
     """The peer does not answer, or does not read. Caught in `PeerLink.run`, which dials again."""
-
-
-@attrs.frozen
-class Forwarded:
-    """A call that went to the leader for somebody connected here."""
-
-    back: FrameSender
-    call_id: int
-    method: int
-    deadline_s: float
 
 
 class PeerLink:
@@ -61,22 +55,24 @@ class PeerLink:
         *,
         environment: Environment,
         book: Book,
+        buffer: ReceiveBuffer,
         hello: Callable[[], Hello],
         unreachable: Callable[[NodeId], None],
         forwarded_max: int,
-        ping_every_s: float,
+        ping_every_ticks: int,
     ) -> None:
         self.peer = peer
         self.rtt_us = 0
         self.last_heard_s: float | None = None
         self._environment = environment
         self._book = book
+        self._buffer = buffer
         self._hello = hello
         self._unreachable = unreachable
-        self._forwarded_max = forwarded_max
-        self._ping_every_s = ping_every_s
+        self._ping_every_ticks = ping_every_ticks
+        self._pulse = Pulse(ping_every_ticks=ping_every_ticks)
         self._sender: FrameSender | None = None
-        self._forwarded: dict[int, Forwarded] = {}
+        self._forwarded = ForwardedCalls(forwarded_max)
         self._last_call_id = 0
         self._ping_sent_s = 0.0
         self._last_failure = ""
@@ -101,52 +97,62 @@ class PeerLink:
         if self._sender is not None:
             self._sender.flush()
 
-    def forward(self, frame: Frame, back: FrameSender, deadline_s: float) -> bool:
+    def forward(self, frame: Frame, back: FrameSender, deadline_s: float) -> Refusal | None:
         """Queue a call for the next flush, unopened, marked as having hopped; its answer goes to `back`.
 
-        False: there is no connection or no room, and nothing was sent.
+        Returns why it was not sent, or None: then it is answered exactly once.
         """
-        if self._sender is None or len(self._forwarded) >= self._forwarded_max:
-            return False
+        sender = self._sender
+        if sender is None:
+            return refusals.not_leader(self.peer)
+        if self._forwarded.full or sender.pending_bytes > FORWARDING_BYTES_MAX:
+            return refusals.overloaded()
         self._last_call_id += 1
-        call_id = self._last_call_id
-        self._forwarded[call_id] = Forwarded(back, frame.call_id, frame.method, deadline_s)
-        flags = frame.flags | FLAG_HOPPED
-        return self._sender.push(
+        call_id, flags = self._last_call_id, frame.flags | FLAG_HOPPED
+        if not sender.push(
             encode_frame(
                 FrameKind.REQUEST, frame.method, call_id, frame.body, flags=flags, deadline_ms=frame.deadline_ms
             )
-        )
+        ):
+            return refusals.not_leader(self.peer)
+        self._forwarded.add(call_id, ForwardedCall(back, frame.call_id, frame.method, deadline_s))
+        return None
 
     def tick(self, now_s: float) -> None:
         """Ping when it is time, notice silence, answer forwarded calls whose deadline has passed."""
-        if self._sender is None or self.last_heard_s is None:
+        if self._sender is None:
             return
-        if now_s - self.last_heard_s > SILENT_PINGS_MAX * self._ping_every_s:
-            self._sender.close()
-            return
-        if now_s - self._ping_sent_s >= self._ping_every_s:
-            self._ping_sent_s = now_s
-            self._sender.push(encode_frame(FrameKind.PING, Method.NONE, 0))
-            self._sender.flush()
-        for call_id in [call_id for call_id, call in self._forwarded.items() if call.deadline_s <= now_s]:
-            self._lose(self._forwarded.pop(call_id))
+        match self._pulse.tick():
+            case Beat.GIVE_UP:
+                self._sender.close()
+            case Beat.PING:
+                self._ping_sent_s = now_s
+                self._sender.push(encode_frame(FrameKind.PING, Method.NONE, 0))
+                self._sender.flush()
+            case Beat.NOTHING:
+                pass
+        self._forwarded.expire(now_s)
 
     # The task
 
     async def run(self) -> None:
         """Keep the link up until cancelled.
 
-        Cancellation: the connection is closed; calls under way are answered as lost.
+        Cancellation: the connection is closed; calls under way are answered as unknown.
         """
         pause_s = RETRY_S_MIN
         while True:
             began_s = trio.current_time()
             try:
                 await self._connect_and_talk()
-            except* (OSError, trio.BrokenResourceError, trio.TooSlowError, ProtocolError, SilentPeer) as group:
-                self._failed(group)
-            except* HandshakeRefused as group:
+            except* (
+                OSError,
+                trio.BrokenResourceError,
+                trio.TooSlowError,
+                ProtocolError,
+                HandshakeRefused,
+                SilentPeer,
+            ) as group:
                 self._failed(group)
             lasted = trio.current_time() - began_s > RETRY_S_MAX
             pause_s = RETRY_S_MIN if lasted else min(2 * pause_s, RETRY_S_MAX)
@@ -158,87 +164,67 @@ class PeerLink:
         with trio.fail_after(CONNECT_S):
             stream = await self._environment.connect(self._book.addresses[self.peer])
         async with stream:
-            receive = receiver(stream)
+            receive = self._buffer.receiver(stream)
             with trio.fail_after(CONNECT_S):
-                await self._greet(stream, receive, decoder)
-            await self._talk(stream, receive, decoder)
+                early = await self._greet(stream, receive, decoder)
+            await self._talk(stream, receive, decoder, early)
 
-    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
+    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> list[Frame]:
+        """Exchange Hellos; returns what the peer said right behind its own."""
         ours = self._hello()
         await stream.send_all(encode_hello(ours))
-        frames: list[Frame] = []
-        while not frames:
-            data = await receive()
-            if not data:
-                raise trio.BrokenResourceError("closed during the handshake")
-            frames = decoder.feed(data)
+        frames = await receive_first(receive, decoder)
+        if not frames:
+            raise trio.BrokenResourceError("closed during the handshake")
         theirs = decode_hello(frames[0])
         known = self._book.incarnations.get(self.peer)
         refusal = judge_hello(ours, theirs, expected_node_id=self.peer, expected_incarnation=known)
         if refusal is not None:
             raise HandshakeRefused(refusal)
         self._book.met(theirs.node_id, theirs.incarnation)
+        return frames[1:]
 
-    async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
+    async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder, early: list[Frame]) -> None:
         sender = FrameSender(stream, bytes_max=OUTBOX_BYTES_MAX)
         self._sender = sender
-        self.last_heard_s = trio.current_time()
+        self._pulse = Pulse(ping_every_ticks=self._ping_every_ticks)
         self._last_failure = ""
         log.info("peer_connected peer=%s", self.peer)
         try:
             with sender.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(sender.run)
+                    self._take_all(early)
                     await self._receive(receive, decoder)
             raise SilentPeer("nothing was heard for too long, or less taken in than was sent")
         finally:
             self._sender = None
-            self._disconnected()
+            self._forwarded.lose_all()
+            self._unreachable(self.peer)
 
     async def _receive(self, receive: Receive, decoder: FrameDecoder) -> None:
-        while True:
-            data = await receive()
-            if not data:
-                raise trio.BrokenResourceError("closed by the peer")
-            self.last_heard_s = trio.current_time()
-            reached = {sender for frame in decoder.feed(data) if (sender := self._take(frame)) is not None}
-            for sender in reached:
-                sender.flush()
+        while data := await receive():
+            self._take_all(decoder.feed(data))
+        raise trio.BrokenResourceError("closed by the peer")
+
+    def _take_all(self, frames: list[Frame]) -> None:
+        self._pulse.heard()
+        self.last_heard_s = trio.current_time()
+        reached = {sender for frame in frames if (sender := self._take(frame)) is not None}
+        for sender in reached:
+            sender.flush()
 
     def _take(self, frame: Frame) -> FrameSender | None:
         """Take one frame in; returns whom it had an answer for."""
         if frame.kind is FrameKind.PONG:
             self.rtt_us = int((trio.current_time() - self._ping_sent_s) * 1e6)
         elif frame.kind in (FrameKind.RESPONSE, FrameKind.ERROR):
-            call = self._forwarded.pop(frame.call_id, None)
-            if call is not None:  # else it was answered at its deadline
-                call.back.push(encode_frame(frame.kind, call.method, call.call_id, frame.body, flags=frame.flags))
-                return call.back
+            return self._forwarded.answered(frame)
         return None
 
-    # When it ends
-
     def _failed(self, group: BaseExceptionGroup[BaseException]) -> None:
-        cause: BaseException = group
-        while isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
-        failure = f"{type(cause).__name__}: {cause}"
+        failure = told(group)
         if failure != self._last_failure:
-            log.warning(
-                "peer_unreachable peer=%s address=%s why=%r", self.peer, self._book.address_of(self.peer), failure
-            )
+            address = self._book.address_of(self.peer)
+            log.warning("peer_unreachable peer=%s address=%s why=%s", self.peer, address, failure)
             self._last_failure = failure
-
-    def _disconnected(self) -> None:
-        lost, self._forwarded = self._forwarded, {}
-        for call in lost.values():
-            self._lose(call)
-        self._unreachable(self.peer)
-
-    def _lose(self, call: Forwarded) -> None:
-        refusal = self._refusal_for_lost(call.method)
-        call.back.push(encode_frame(FrameKind.ERROR, call.method, call.call_id, encode_refusal(refusal)))
-        call.back.flush()
-
-    def _refusal_for_lost(self, method: int) -> Refusal:
-        return refusals.outcome_unknown(None) if method in WRITES else refusals.not_leader(None)

@@ -1,15 +1,41 @@
 """Write the node's log: one line per event to stderr, for people or as JSON.
 
 Modules log `event_name key=value ...`; the JSON form takes the same line apart by logging's own
-fields only, so that both say the same.
+fields only, so that both say the same. What others can cause as often as they like goes through a
+`RationedLog`, so that nobody fills the disk with our words.
 """
 
 import json
 import logging
 import sys
 import time
+from collections.abc import Callable
+from typing import Final
 
 from bankd.config.settings import LogSection
+
+RATIONED_LINES_MAX: Final = 10  # a second: enough to see what goes on, about 200 MB a day at worst
+
+
+class RationedLog:
+    """Warnings, RATIONED_LINES_MAX a second at most; how many were held back is said with the next one."""
+
+    def __init__(self, log: logging.Logger, now_s: Callable[[], float]) -> None:
+        self._log = log
+        self._now_s = now_s
+        self._second = 0
+        self._lines = 0  # in that second, held back or not
+
+    def warning(self, message: str, *arguments: object) -> None:
+        second = int(self._now_s())
+        if second != self._second:
+            held_back = max(self._lines - RATIONED_LINES_MAX, 0)
+            self._second, self._lines = second, 0
+            if held_back:
+                self._log.warning("lines_held_back count=%d", held_back)
+        self._lines += 1
+        if self._lines <= RATIONED_LINES_MAX:
+            self._log.warning(message, *arguments)
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,11 +1,17 @@
 """Drive the replica: drain every event that waits, step each, carry out the effects once.
 
-One turn does that, without an await, so turns never overlap; everything that it hands on is a hand-over
-with a bound (docs/overview.md). Most turns are taken by the loop's own task, which sleeps while nothing happens.
+One turn does that, without an await; everything that it hands on is a non-blocking hand-over with a
+bound (docs/overview.md). Turns are taken by one task, which sleeps while nothing happens.
 
 Under load the sleep is the batching: whatever the other tasks that are about to run will post joins
 the same turn. With no call waiting, or a single one, there is nothing to gather, and `post_now` takes
 the turn itself: a lone caller saves a pass of the scheduler at every hop.
+
+Whoever's task a turn fails in, and whatever fails on the disk's way, ends the node in one place: the
+loop's task raises it. A replica whose effects were lost half way must not go on, and the task of a
+connection must not mistake such a failure for one of its own.
+
+Invariant: no event is stepped and no effect carried out after the first failure.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,11 +45,12 @@ def monotonic_ns() -> int:
 class ReplicaLoop:
     def __init__(self, replica: Replica, outside: Outside, *, wall_ns: Callable[[], int]) -> None:
         self.replica = replica
-        self.disk = DiskWriter(self._durable)
+        self.disk = DiskWriter(durable=self._durable, failed=self._fail)
         self._outside = outside
         self._wall_ns = wall_ns
         self._events: list[Event] = []
         self._wake = Wake()
+        self._failure: Exception | None = None
 
     def post(self, event: Event) -> None:
         """Hand in one event; it is stepped in the loop's next turn."""
@@ -53,7 +60,7 @@ class ReplicaLoop:
     def post_now(self, events: Sequence[Event]) -> None:
         """Hand in what one receive brought, and take the turn at once if hardly anybody waits for anything.
 
-        For tasks only: what fails in the turn is raised here.
+        For tasks only. Raises nothing: a turn that fails ends the node by way of `run`.
         """
         self._events += events
         if self.replica.waiting_calls > LONE_CALLS_MAX or self._turn():
@@ -64,6 +71,7 @@ class ReplicaLoop:
 
         Raises:
           UnknownEntryVersion: a committed entry is newer than this program.
+          DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
 
         Cancellation: between two turns, so that no effect is half carried out.
         """
@@ -71,9 +79,25 @@ class ReplicaLoop:
             await self._wake.wait()
             while self._turn():
                 await trio.lowlevel.checkpoint()
+            if self._failure is not None:
+                raise self._failure
+
+    def _fail(self, error: Exception) -> None:
+        """Take no further turn, and have `run` raise the first failure."""
+        self._failure = self._failure or error
+        self._wake.set()
 
     def _turn(self) -> bool:
-        """Step all that waits and carry out what follows; True when work is left that needs no event."""
+        """Take a turn; True when work is left that needs no event."""
+        if self._failure is not None:
+            return False
+        try:
+            return self._step_and_carry_out()
+        except Exception as error:  # raised again in the loop's task
+            self._fail(error)
+            return False
+
+    def _step_and_carry_out(self) -> bool:
         replica = self.replica
         events, self._events = self._events, []
         now_ns = monotonic_ns()
@@ -96,6 +120,8 @@ class ReplicaLoop:
         Mostly nothing else follows (a follower is done, a leader waits for its followers), and then no
         turn is taken for it.
         """
+        if self._failure is not None:
+            return
         self._outside.send(messages)
         raft = self.replica.raft
         before = raft.commit_index, raft.role

@@ -1,35 +1,39 @@
 """What the tasks of one node share: who it is, its loop, its links, and how calls enter and leave.
 
-`Node` is the one owner. The loop hands it effects (it is the loop's `Outside`), doors hand it calls.
+`Node` is the one owner. The loop hands it effects (it is the loop's `Outside`), connections hand it calls.
+
+Invariant: `calls_under_way` is the number of calls that were handed to the loop and not answered yet;
+the loop answers each exactly once.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, assert_never
+from typing import Final, assert_never
 
 import trio
 
-from bankd import __version__
 from bankd.errors import Code, Refusal
 from bankd.node.book import Book
+from bankd.node.calls import OwnCall, PendingCall
 from bankd.node.environment import Environment
 from bankd.node.links import PeerLink
-from bankd.node.loop import ReplicaLoop
+from bankd.node.logs import RationedLog
+from bankd.node.loop import ReplicaLoop, monotonic_ns
+from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
+from bankd.node.view import NodeView
 from bankd.raft.messages import Message
 from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RaftEvent, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import ReadDone, Reply, Result
-from bankd.replica.events import PeerUnreachable
-from bankd.status import MemberStatus, NodeStatus
+from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable
+from bankd.status import NodeStatus
 from bankd.storage.data_dir import Identity
-from bankd.types import LogIndex, NodeId
+from bankd.types import NodeId
 from bankd.wire.frames import FrameKind, encode_frame
-from bankd.wire.hello import Endpoint, Hello, PeerRole
 from bankd.wire.methods import Method
 from bankd.wire.raft_codec import encode_message
 from bankd.wire.refusals import encode_refusal
-from bankd.wire.requests import Request
 from bankd.wire.responses import encode_response
 
 log = logging.getLogger(__name__)
@@ -37,29 +41,6 @@ log = logging.getLogger(__name__)
 SHUTTING_DOWN: Final = Refusal(
     Code.UNAVAILABLE, "SHUTTING_DOWN", "this node is shutting down; nothing was written", retryable=True
 )
-
-
-class Waiting(NamedTuple):  # one per call on the hot path, hence a plain tuple
-    """Where the answer of one call goes, and what was asked."""
-
-    sender: FrameSender
-    call_id: int
-    method: int
-    request: Request
-
-
-class OwnCall:
-    """A call of the node itself; it only wants to know when it is answered."""
-
-    def __init__(self) -> None:
-        self._answered = trio.Event()
-
-    def answer(self, result: Result) -> None:
-        log.info("own_call_answered result=%s", result)
-        self._answered.set()
-
-    async def wait_answered(self) -> None:
-        await self._answered.wait()
 
 
 class Node:
@@ -71,28 +52,57 @@ class Node:
         book: Book,
         environment: Environment,
         forwarded_max: int,
-        ping_every_s: float,
+        ping_every_ticks: int,
     ) -> None:
         self.identity = identity
         self.replica = replica
         self.book = book
+        self.buffer = ReceiveBuffer()
         self.loop = ReplicaLoop(replica, self, wall_ns=environment.wall_ns)
+        self.calls_under_way = 0
         self.draining = False  # new calls are refused
         self.drained = trio.Event()  # set once it drains and nobody waits any more
-        self._began_s = trio.current_time()
         self.links: Mapping[NodeId, PeerLink] = {
             peer: PeerLink(
                 peer,
                 environment=environment,
                 book=book,
-                hello=self.hello,
+                buffer=self.buffer,
+                hello=lambda: self.view.hello(),
                 unreachable=self._unreachable,
                 forwarded_max=forwarded_max,
-                ping_every_s=ping_every_s,
+                ping_every_ticks=ping_every_ticks,
             )
             for peer in sorted(book.addresses)
             if peer != identity.node_id
         }
+        self.view = NodeView(identity, replica, book, self.loop.disk, self.links, lambda: self.waiting_calls)
+        self._ignored = RationedLog(log, trio.current_time)
+
+    # Calls in
+
+    def take(self, messages: list[Event], calls: Sequence[Call]) -> None:
+        """Hand the loop what one receive brought: messages of a peer, calls, or both. `messages` is given away."""
+        if calls:
+            self.calls_under_way += len(calls)
+            messages.append(Calls(calls))
+        self.loop.post_now(messages)
+
+    def tick(self) -> None:
+        """One tick of the clock has passed: tell the replica and the links."""
+        self.loop.post(TICKED)
+        now_s = trio.current_time()
+        for link in self.links.values():
+            link.tick(now_s)
+        if self.draining and not self.waiting_calls:
+            self.drained.set()
+
+    async def hand_over(self, patience_s: float) -> None:
+        """Try to make another node the leader; return when that is decided, at the latest after `patience_s`."""
+        call = OwnCall()
+        self.take([], (HandOverCall(call, None, monotonic_ns() + int(patience_s * 1e9)),))
+        with trio.move_on_after(patience_s):
+            await call.wait_answered()
 
     # Effects out: the loop's `Outside`
 
@@ -107,53 +117,53 @@ class Node:
             link.flush()
 
     def reply(self, replies: Sequence[Reply]) -> None:
+        self.calls_under_way -= len(replies)
         reached: set[FrameSender] = set()
-        for waiting, result in replies:
-            if isinstance(waiting, Waiting):
-                self.answer(waiting, result)
-                reached.add(waiting.sender)
+        for call, result in replies:
+            if isinstance(call, PendingCall):
+                self.answer(call, result)
+                reached.add(call.sender)
             else:
-                assert isinstance(waiting, OwnCall), f"an answer for {waiting!r}"
-                waiting.answer(result)
+                assert isinstance(call, OwnCall), f"an answer for {call!r}"
+                call.answer(result)
         for sender in reached:
             sender.flush()
 
-    def answer(self, waiting: Waiting, result: Result | NodeStatus) -> None:
+    def answer(self, call: PendingCall, result: Result | NodeStatus) -> None:
         """Put one answer into its connection's outbox, for the next flush."""
+        call.sender.expected_bytes -= call.answer_bytes
         if isinstance(result, Refusal):
-            self.refuse(waiting.sender, waiting.call_id, waiting.method, result)
+            self.refuse(call.sender, call.call_id, call.method, result)
             return
         if isinstance(result, ReadDone):
             answer, index, age_ms = result.answer, result.index, result.age_ms
-            body = encode_response(waiting.method, waiting.request, answer, index=index, age_ms=age_ms)
+            body = encode_response(call.method, call.request, answer, index=index, age_ms=age_ms)
         else:
-            body = encode_response(waiting.method, waiting.request, result)
+            body = encode_response(call.method, call.request, result)
         if isinstance(body, Refusal):
-            self.refuse(waiting.sender, waiting.call_id, waiting.method, body)
+            self.refuse(call.sender, call.call_id, call.method, body)
         else:
-            waiting.sender.push(encode_frame(FrameKind.RESPONSE, waiting.method, waiting.call_id, body))
+            call.sender.push(encode_frame(FrameKind.RESPONSE, call.method, call.call_id, body))
 
     def refuse(self, sender: FrameSender, call_id: int, method: int, refusal: Refusal) -> None:
         body = encode_refusal(self.book.with_address(refusal))
         sender.push(encode_frame(FrameKind.ERROR, method, call_id, body))
 
     def observe(self, events: Sequence[RaftEvent]) -> None:
+        node_id = self.identity.node_id
         for event in events:
             match event:
                 case RoleChanged():
                     log.info(
                         "role_changed node=%s role=%s term=%d leader=%s last_index=%d why=%s",
-                        self.identity.node_id, event.role.name.lower(), event.term, event.leader_id,
-                        event.last_index, event.reason,
+                        node_id, event.role.name.lower(), event.term, event.leader_id, event.last_index, event.reason,
                     )  # fmt: skip
                 case LogTruncated():
-                    log.warning("log_truncated node=%s from_index=%d", self.identity.node_id, event.from_index)
+                    log.warning("log_truncated node=%s from_index=%d", node_id, event.from_index)
                 case LeadershipTransferAborted():
-                    log.warning("transfer_aborted node=%s target=%s", self.identity.node_id, event.target)
+                    log.warning("transfer_aborted node=%s target=%s", node_id, event.target)
                 case MessageIgnored():
-                    log.error(
-                        "message_ignored node=%s peer=%s why=%s", self.identity.node_id, event.sender, event.reason
-                    )
+                    self._ignored.warning("message_ignored node=%s peer=%s why=%s", node_id, event.sender, event.reason)
                 case _:
                     assert_never(event)
 
@@ -170,54 +180,5 @@ class Node:
 
     @property
     def waiting_calls(self) -> int:
-        return self.replica.waiting_calls + sum(link.waiting_calls for link in self.links.values())
-
-    def hello(self) -> Hello:
-        """How this node introduces itself, to peers and to clients alike."""
-        leader_id = self.replica.raft.leader_id
-        return Hello(
-            role=PeerRole.PEER,
-            cluster=self.identity.cluster,
-            cluster_id=self.identity.cluster_id,
-            node_id=self.identity.node_id,
-            incarnation=self.identity.incarnation,
-            software=f"bankd {__version__}",
-            leader_id=leader_id or NodeId(""),
-            leader_address=self.book.address_of(leader_id),
-            endpoints=tuple(Endpoint(node_id, address) for node_id, address in sorted(self.book.addresses.items())),
-        )
-
-    def status(self) -> NodeStatus:
-        raft, ledger = self.replica.raft, self.replica.ledger
-        return NodeStatus(
-            cluster=self.identity.cluster,
-            cluster_id=self.identity.cluster_id,
-            node_id=self.identity.node_id,
-            incarnation=self.identity.incarnation,
-            role=raft.role.name.lower(),
-            term=raft.term,
-            leader_id=raft.leader_id,
-            last_index=raft.last_index,
-            commit_index=raft.commit_index,
-            applied_index=ledger.applied_index,
-            digest=ledger.digest,
-            imbalance=ledger.imbalance(),
-            accounts=ledger.account_count,
-            transfers=ledger.transfer_count,
-            version=__version__,
-            uptime_ms=int((trio.current_time() - self._began_s) * 1000),
-            fsync_p99_us=self.loop.disk.fsync_p99_us(),
-            waiting_calls=self.waiting_calls,
-            members=tuple(self._member(node_id) for node_id in sorted(self.book.addresses)),
-        )
-
-    def _member(self, node_id: NodeId) -> MemberStatus:
-        raft, link = self.replica.raft, self.links.get(node_id)
-        voter = node_id in raft.configuration.voters
-        progress = raft.progress.get(node_id) if self.replica.leads else None
-        match_index = progress.match_index if progress is not None else LogIndex(0)
-        address = self.book.addresses[node_id]
-        if link is None:
-            return MemberStatus(node_id, address, voter, match_index, connected=True)
-        heard_ms = int((trio.current_time() - link.last_heard_s) * 1000) if link.last_heard_s is not None else 0
-        return MemberStatus(node_id, address, voter, match_index, link.rtt_us, heard_ms, link.connected)
+        """Calls that somebody waits for here, those forwarded to the leader included."""
+        return self.calls_under_way + sum(link.waiting_calls for link in self.links.values())

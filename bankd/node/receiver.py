@@ -1,7 +1,10 @@
-"""Receive from one connection: wait until there is something, then take all of it in one read.
+"""Receive from a connection: wait until there is something, then take all of it in one read.
 
-For a socket the bytes land in one buffer that is kept, so a small frame costs a small object, however
-much the read allowed for. Streams that are no socket are asked the ordinary way.
+A socket's bytes land in one buffer that every connection of the node shares, so that neither a
+small frame nor an idle connection costs more than its own size. Streams that are no socket are
+asked the ordinary way.
+
+Invariant: nothing is awaited between a read into the buffer and the copy out of it.
 """
 
 import os
@@ -15,29 +18,33 @@ RECEIVE_BYTES: Final = 256 * 1024  # of one read: a burst of small frames, or a 
 Receive = Callable[[], Awaitable[bytes]]
 
 
-def receiver(stream: trio.abc.ReceiveStream) -> Receive:
-    """A function that waits for the next bytes of `stream`; b"" is the end.
+class ReceiveBuffer:
+    def __init__(self) -> None:
+        self._buffer = bytearray(RECEIVE_BYTES)
 
-    One task may call it at a time. Always a checkpoint. Cancellation: nothing is lost.
+    def receiver(self, stream: trio.abc.ReceiveStream) -> Receive:
+        """A function that waits for the next bytes of `stream`; b"" is the end.
 
-    Raises:
-      OSError, trio.BrokenResourceError, trio.ClosedResourceError: the connection is gone.
-    """
-    if not isinstance(stream, trio.SocketStream):
-        return lambda: _receive_some(stream)
-    socket, buffer = stream.socket, bytearray(RECEIVE_BYTES)
-    view, wait_readable = memoryview(buffer), trio.lowlevel.wait_readable
+        One task may call it at a time. Always a checkpoint. Cancellation: nothing is lost.
 
-    async def receive() -> bytes:
-        while True:
-            await wait_readable(socket)
-            try:
-                size = os.readv(socket.fileno(), (buffer,))
-            except BlockingIOError:
-                continue  # the kernel woke us for nothing
-            return bytes(view[:size])
+        Raises:
+          OSError, trio.BrokenResourceError, trio.ClosedResourceError: the connection is gone.
+        """
+        if not isinstance(stream, trio.SocketStream):
+            return lambda: _receive_some(stream)
+        socket, buffer = stream.socket, self._buffer
+        view, wait_readable = memoryview(buffer), trio.lowlevel.wait_readable
 
-    return receive
+        async def receive() -> bytes:
+            while True:
+                await wait_readable(socket)
+                try:
+                    size = os.readv(socket.fileno(), (buffer,))
+                except BlockingIOError:
+                    continue  # the kernel woke us for nothing
+                return bytes(view[:size])
+
+        return receive
 
 
 async def _receive_some(stream: trio.abc.ReceiveStream) -> bytes:

@@ -1,16 +1,17 @@
 """Run one node: start-up, the task tree, and an orderly end.
 
-    node nursery ── loop · disk failure watch · ticker        any failure ends the process
+    node nursery ── loop · ticker · free space · rounds       any failure ends the process
        ├ links nursery ── one link per peer                   restarts inside, with pauses
        └ handler nursery ── one task per connection, one writer
           └ accept nursery ── listeners                       cancelled first at shutdown
 
-An orderly end (SIGTERM, SIGINT): accept nobody new, hand leadership over, refuse new calls and finish
-those under way within `limits.drain_timeout`, make the log durable, exit 0. A second signal: at once.
+An orderly end (SIGTERM, SIGINT): accept nobody new, drain (drain.py), make the log durable, exit 0.
+A second signal: at once.
 """
 
 import logging
 import signal
+from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
@@ -19,15 +20,16 @@ import trio
 from bankd.config import Config
 from bankd.errors import Exit, NodeError
 from bankd.node.book import Book
+from bankd.node.causes import innermost
+from bankd.node.descriptors import room_within
 from bankd.node.door import Doors
+from bankd.node.drain import drain
 from bankd.node.environment import Environment, system_environment
 from bankd.node.logs import configure_logging
-from bankd.node.loop import monotonic_ns
 from bankd.node.memory import quiet_garbage_collector
-from bankd.node.node import Node, OwnCall
+from bankd.node.node import Node
 from bankd.node.startup import Opened, make_replica, open_disk, tick_s
-from bankd.replica.events import TICKED, Calls, DiskSpace, HandOverCall
-from bankd.storage.disk import OsDisk
+from bankd.replica.events import DiskSpace
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +58,7 @@ def _node_error_in(group: BaseExceptionGroup[BaseException]) -> NodeError | None
     ours, others = group.split(NodeError)
     if ours is None or others is not None:
         return None
-    error: BaseException = ours
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = innermost(ours)
     assert isinstance(error, NodeError), f"{error!r} passed a split by NodeError"
     return error
 
@@ -98,23 +98,28 @@ async def serve(
     Raises:
       NodeError: possibly in a group: what made the node end.
     """
-    opened = open_disk(config, OsDisk())
-    try:
-        listeners = await environment.listen(config.listen.address)
+    open_files_max = environment.open_files_max()
+    opened = open_disk(config, environment)
+    with ExitStack() as undo:
+        undo.callback(opened.close)
         node = _make_node(config, environment, opened)
-        quiet_garbage_collector()
-        node.loop.disk.start(partial(environment.commit, opened.wal))
-        log.info(
-            "node_started node=%s cluster=%s address=%s last_index=%d",
-            opened.identity.node_id, opened.identity.cluster, config.listen.address, node.replica.raft.last_index,
-        )  # fmt: skip
-        try:
-            await _run_tasks(config, environment, node, listeners, shutdown, task_status)
-        finally:
-            committer = node.loop.disk.stop()
-            if committer is not None:
-                await environment.close(committer)
+        room = room_within(open_files_max, peers=len(node.links))
+        listeners = await environment.listen(config.listen.address)
+        doors = Doors(node, room, ping_every_s=_ping_every_s(config))
+        undo.pop_all()  # from here on the log belongs to the committer
+    quiet_garbage_collector()
+    node.loop.disk.start(partial(environment.commit, opened.wal))
+    log.info(
+        "node_started node=%s cluster=%s address=%s last_index=%d clients_max=%d",
+        opened.identity.node_id, opened.identity.cluster, config.listen.address, node.replica.raft.last_index,
+        room.clients,
+    )  # fmt: skip
+    try:
+        await _run_tasks(config, environment, node, doors, listeners, shutdown, task_status)
     finally:
+        await environment.close(node.loop.disk.stop())
+        # Only now: had the close failed, a write might still be under way, and the directory stays locked
+        # until the process is gone.
         opened.data_dir.close()
     log.info("node_stopped node=%s", opened.identity.node_id)
 
@@ -126,23 +131,28 @@ def _make_node(config: Config, environment: Environment, opened: Opened) -> Node
         book=Book(dict(opened.addresses)),
         environment=environment,
         forwarded_max=config.limits.max_in_flight,
-        ping_every_s=config.raft.election_timeout_s / 2,
+        ping_every_ticks=round(_ping_every_s(config) / tick_s(config)),
     )
+
+
+def _ping_every_s(config: Config) -> float:
+    return config.raft.election_timeout_s / 2
 
 
 async def _run_tasks(
     config: Config,
     environment: Environment,
     node: Node,
+    doors: Doors,
     listeners: Listeners,
     shutdown: trio.Event,
     task_status: trio.TaskStatus[Node],
 ) -> None:
-    doors = Doors(node)
     async with trio.open_nursery() as core:
         core.start_soon(node.loop.run)
-        core.start_soon(node.loop.disk.run)
-        core.start_soon(_tick, config, environment, node)
+        core.start_soon(_tick, node, tick_s(config))
+        core.start_soon(_watch_free_space, config, environment, node)
+        core.start_soon(doors.make_rounds)
         async with trio.open_nursery() as links:
             for link in node.links.values():
                 links.start_soon(link.run)
@@ -154,43 +164,29 @@ async def _run_tasks(
                     task_status.started(node)
                     await shutdown.wait()
                     accepting.cancel_scope.cancel()
-                await _drain(config, node, doors)
+                await drain(config, node, doors)
                 handlers.cancel_scope.deadline = trio.current_time() + GRACE_S
             links.cancel_scope.cancel()
         core.cancel_scope.cancel()
 
 
-async def _tick(config: Config, environment: Environment, node: Node) -> None:
-    """Give the replica its ticks, the links theirs, and word of a disk that fills up."""
-    period_s = tick_s(config)
-    space_checked_s, had_room = -SPACE_CHECK_S, True
+async def _tick(node: Node, period_s: float) -> None:
     while True:
         await trio.sleep(period_s)
-        now_s = trio.current_time()
-        node.loop.post(TICKED)
-        for link in node.links.values():
-            link.tick(now_s)
-        if node.draining and not node.waiting_calls:
-            node.drained.set()
-        if now_s - space_checked_s >= SPACE_CHECK_S:
-            space_checked_s = now_s
-            has_room = environment.free_bytes(config.node.data_dir) >= config.storage.min_free_bytes
-            if has_room != had_room:
-                log.warning("disk_space enough=%s min_free_bytes=%d", has_room, config.storage.min_free_bytes)
-                node.loop.post(DiskSpace(has_room))
-                had_room = has_room
+        node.tick()
 
 
-async def _drain(config: Config, node: Node, doors: Doors) -> None:
-    """Hand leadership over, then finish what is under way; both within the drain timeout."""
-    with trio.move_on_after(config.limits.drain_timeout_s):
-        if node.replica.leads and node.links:
-            with trio.move_on_after(2 * config.raft.election_timeout_s):
-                call = OwnCall()
-                deadline_ns = monotonic_ns() + int(config.raft.election_timeout_s * 1e9)
-                node.loop.post(Calls((HandOverCall(call, None, deadline_ns),)))
-                await call.wait_answered()
-        node.draining = True
-        doors.say_goaway()
-        await node.drained.wait()
-    doors.finish()
+async def _watch_free_space(config: Config, environment: Environment, node: Node) -> None:
+    """Tell the replica when the disk is nearly full, and when there is room again.
+
+    Raises:
+      DiskFailed: the file system does not say.
+    """
+    had_room = True
+    while True:
+        has_room = await environment.free_bytes(config.node.data_dir) >= config.storage.min_free_bytes
+        if has_room != had_room:
+            log.warning("disk_space enough=%s min_free_bytes=%d", has_room, config.storage.min_free_bytes)
+            node.loop.post(DiskSpace(has_room))
+            had_room = has_room
+        await trio.sleep(SPACE_CHECK_S)

@@ -10,20 +10,19 @@ different lists find out at their first handshake.
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 import attrs
 
 from bankd.config import Config
 from bankd.ledger.state import Ledger
-from bankd.node.environment import Random
+from bankd.node.environment import Environment, Random
 from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState
 from bankd.replica.core import EntryCodec, Replica
 from bankd.storage.data_dir import DataDir, Identity
-from bankd.storage.disk import Disk
 from bankd.storage.recovery import Recovered
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, LogIndex, NodeId, Term
@@ -50,6 +49,11 @@ class Opened:
     def identity(self) -> Identity:
         return self.data_dir.identity
 
+    def close(self) -> None:
+        """Give both back, unless somebody else has the log by now, who closes it first."""
+        self.wal.close()
+        self.data_dir.close()
+
 
 def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
     """The id of the cluster that begins with this name and these members: 64 bits of a hash, never 0."""
@@ -58,32 +62,39 @@ def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
     return ClusterId(int.from_bytes(digest, "little") or 1)
 
 
-def open_disk(config: Config, disk: Disk) -> Opened:
-    """Open the data directory and read the log; on the first start, make both. Blocks.
+def open_disk(config: Config, environment: Environment) -> Opened:
+    """Open the data directory and read the log; on the first start, make both. Blocks. Nothing stays open if it fails.
 
     Raises:
       NodeError: the directory is locked, foreign, unusable or damaged, or the disk failed.
     """
-    bootstrap = config.cluster.bootstrap
-    options = WalOptions(segment_bytes=config.storage.segment_size_bytes)
-    data_dir = DataDir.open_or_create(
+    options = WalOptions(segment_bytes=config.storage.segment_size_bytes, new_nonce=environment.new_u64)
+    with ExitStack() as undo:
+        data_dir = _open_data_dir(config, environment, options)
+        undo.callback(data_dir.close)
+        wal, recovered = Wal.open(environment.disk, data_dir.wal_dir, data_dir.identity, options)
+        undo.callback(wal.close)
+        if recovered.torn is not None:
+            log.warning("torn_tail_cut %s", recovered.torn)
+        if recovered.is_empty:
+            recovered = _lay_first_entry(wal, config.cluster.bootstrap)
+        configuration, addresses = _members(recovered.entries)
+        undo.pop_all()
+    # The file knows best where a member is now; it cannot make one.
+    current = {node_id: config.cluster.bootstrap.get(node_id, address) for node_id, address in addresses.items()}
+    return Opened(data_dir, wal, recovered, configuration, current)
+
+
+def _open_data_dir(config: Config, environment: Environment, options: WalOptions) -> DataDir:
+    return DataDir.open_or_create(
         config.node.data_dir,
         cluster=config.cluster.name,
-        cluster_id=cluster_id_of(config.cluster.name, list(bootstrap)),
+        cluster_id=cluster_id_of(config.cluster.name, list(config.cluster.bootstrap)),
         node_id=config.node.id,
-        new_incarnation=lambda: int.from_bytes(os.urandom(8), "little") or 1,
-        disk=disk,
+        new_incarnation=lambda: environment.new_u64() or 1,  # 0 stands for "not known"
+        disk=environment.disk,
         wal_options=options,
     )
-    wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, options)
-    if recovered.torn is not None:
-        log.warning("torn_tail_cut %s", recovered.torn)
-    if recovered.is_empty:
-        recovered = _lay_first_entry(wal, bootstrap)
-    configuration, addresses = _members(recovered.entries)
-    # The file knows best where a member is now; it cannot make one.
-    current = {node_id: bootstrap.get(node_id, address) for node_id, address in addresses.items()}
-    return Opened(data_dir, wal, recovered, configuration, current)
 
 
 def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str]) -> Recovered:

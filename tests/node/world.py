@@ -26,6 +26,7 @@ from bankd.node.environment import Environment
 from bankd.node.node import Node
 from bankd.node.serve import serve
 from bankd.raft.ready import Persist
+from bankd.storage.disk import OsDisk
 from bankd.storage.wal import Wal
 from bankd.types import NodeId
 from bankd.wire.frames import FRAME_BYTES_MAX, Frame, FrameDecoder, FrameKind, encode_frame
@@ -139,6 +140,9 @@ class FixedRandom:
         self._state = (self._state * 1103515245 + 12345) % 2**31
         return self._state // 7 % bound
 
+    def u64(self) -> int:
+        return self.below(2**31) << 32 | self.below(2**31)
+
 
 @attrs.define
 class Host:
@@ -157,7 +161,8 @@ class Host:
 class World:
     def __init__(self, directory: Path, nursery: trio.Nursery, limits: LimitsSection) -> None:
         self.network = Network()
-        self.free_bytes = 2**40
+        self.free_bytes: int | Exception = 2**40
+        self.open_files_max = 10_000
         self._nursery = nursery
         self._next_call_id = 0
         self.hosts = {node_id: Host(config_of(node_id, directory, limits)) for node_id in NODES}
@@ -183,7 +188,10 @@ class World:
             close=close_at_once,
             wall_ns=lambda: 1_700_000_000_000_000_000 + int(trio.current_time() * 1e9),
             random=FixedRandom(NODES.index(host.config.node.id) + 1),
-            free_bytes=lambda _path: self.free_bytes,
+            free_bytes=self._free_bytes,
+            disk=OsDisk(),
+            new_u64=FixedRandom(NODES.index(host.config.node.id) + 1).u64,
+            open_files_max=lambda: self.open_files_max,
         )
         try:
             with trio.CancelScope() as host.scope:
@@ -195,6 +203,11 @@ class World:
         finally:
             host.node = None
             host.stopped.set()
+
+    async def _free_bytes(self, _path: str) -> int:
+        if isinstance(self.free_bytes, Exception):
+            raise self.free_bytes
+        return self.free_bytes
 
     def _committer(self, host: Host, wal: Wal, on_durable: OnDurable, on_failed: OnFailed) -> Committer:
         host.committer = LoopCommitter(wal, on_durable, on_failed)
