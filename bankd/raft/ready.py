@@ -75,7 +75,8 @@ class RoleChanged:
 
 @attrs.frozen
 class LogTruncated:
-    """Entries from `from_index` on were replaced by a newer leader's: whoever waited for them cannot know."""
+    """Entries from `from_index` on were replaced by a newer leader's. For logs alone: whoever led when they were
+    proposed here has been told of its end by a `RoleChanged`, at the latest in the same Ready."""
 
     from_index: LogIndex
 

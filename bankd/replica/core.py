@@ -10,28 +10,27 @@ Rules
   has seen every earlier stamp.
 - A leader that is deposed answers all that it had logged with "outcome unknown" at once, and all
   that it had not with "not leader": a client that asks again elsewhere, with the same id, gets the
-  truth sooner than one that waits here.
-- Bounds are enforced where work enters: `waiting_calls_max` calls in all, `APPLY_BYTES_MAX` applied
-  in one `ready()` so that a long replay never holds up heartbeats, `GATHERED_BYTES_MAX` held unlogged.
+  truth sooner than one that waits here. What is committed already is answered by its outcome.
+- Bounds are enforced where work enters: `waiting_calls_max` writes and as many reads, which do not
+  take each other's places (K13), one hand-over, `GATHERED_BYTES_MAX` held unlogged. One `ready()`
+  applies and answers as much as `costs` allows, so that no backlog ever holds up heartbeats.
 
 Invariant: `ledger.applied_index` <= `raft.commit_index`, and entries are applied without gaps.
 Invariant: every call that was stepped in is answered exactly once.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, assert_never
+from collections.abc import Sequence
+from typing import Final, assert_never
 
 import attrs
 
 from bankd.errors import Refusal
-from bankd.ledger.commands import Command
 from bankd.ledger.state import Ledger
 from bankd.raft.core import NotLeader, ProposalRefused, Raft
-from bankd.raft.messages import Entry, EntryType, Message
+from bankd.raft.messages import EntryType, Message
 from bankd.raft.ready import LeadershipTransferAborted, Persist, RaftEvent, Ready, Role, RoleChanged
-from bankd.replica import refusals
-from bankd.replica.digests import DigestRing
+from bankd.replica import costs, refusals
+from bankd.replica.applying import Applying, EntryCodec
 from bankd.replica.effects import Effects, ReadDone, Reply, Result
 from bankd.replica.events import (
     Call,
@@ -52,42 +51,27 @@ from bankd.replica.handover import HandOver
 from bankd.replica.reads import Reads
 from bankd.replica.writes import Writes, split_by_bytes
 from bankd.status import DigestReport
-from bankd.types import Lease, Linearizable, LogIndex, Stale, TimeNs
+from bankd.types import Bounded, Lease, Linearizable, LogIndex, TimeNs
 
-APPLY_BYTES_MAX: Final = 4 * 1024 * 1024  # about 30 ms of applying, a third of a heartbeat
+__all__ = ["EntryCodec", "Replica"]
+
 GATHERED_BYTES_MAX: Final = 64 * 1024 * 1024  # of calls that wait while a new leader takes over
 SWEEP_TICKS: Final = 4  # deadlines are coarse: a sweep over all that waits, every few ticks
 PASSES_MAX: Final = 3  # of one ready(): what the first pass releases, the second may propose, the third empties
-
-
-class Batch(Protocol):
-    """A decoded log entry."""
-
-    @property
-    def time_ns(self) -> TimeNs: ...
-    @property
-    def commands(self) -> Sequence[Command]: ...
-
-
-@attrs.frozen
-class EntryCodec:
-    """How commands look as bytes, which this layer does not know."""
-
-    encode_head: Callable[[TimeNs], bytes]
-    decode: Callable[[bytes], Batch]  # raises UnknownEntryVersion, and nothing else
 
 
 class Replica:
     def __init__(self, *, raft: Raft, ledger: Ledger, codec: EntryCodec, waiting_calls_max: int) -> None:
         self.raft = raft
         self.ledger = ledger
-        self.digests = DigestRing(ledger.applied_index, ledger.digest)
         self._codec = codec
         self._waiting_calls_max = waiting_calls_max
         self._writes = Writes()
         self._reads = Reads()
         self._hand_over = HandOver()
-        self._to_apply: deque[Entry] = deque()
+        self._applying = Applying(ledger, codec, self._writes)
+        self._apply_ns_left = 0  # of one ready(), whatever the number of its passes
+        self._answer_ns_left = 0
         self._replies: list[Reply] = []
         self._last_stamp = TimeNs(0)
         self._may_propose = False  # leads, and has applied its own no-op
@@ -100,7 +84,7 @@ class Replica:
     @property
     def waiting_calls(self) -> int:
         """Calls taken in and not yet answered."""
-        return self._writes.count + self._reads.count
+        return self._writes.count + self._reads.count + self._hand_over.count
 
     @property
     def leads(self) -> bool:
@@ -129,22 +113,11 @@ class Replica:
                 assert_never(event)
 
     def _take(self, call: Call) -> None:
-        if self.waiting_calls >= self._waiting_calls_max:
-            self._answer(call.reply_to, refusals.overloaded())
-            return
         match call:
             case WriteCall():
                 self._take_write(call)
-            case ReadCall():
-                if isinstance(call.mode, Lease):
-                    self._answer(call.reply_to, refusals.lease_not_configured())
-                elif self.raft.leader_id is None and not isinstance(call.mode, Stale):
-                    self._answer(call.reply_to, refusals.not_leader(None))
-                else:
-                    self._reads.add(call, self._now_ns)
-            case DigestCall():
-                index = call.index or self.ledger.applied_index
-                self._reads.add(attrs.evolve(call, index=index), self._now_ns)
+            case ReadCall() | DigestCall():
+                self._take_read(call)
             case HandOverCall():
                 self._hand_over.begin(call, self.raft, self._answer)
             case _:
@@ -155,10 +128,23 @@ class Replica:
             self._answer(call.reply_to, refusals.not_leader(self.raft.leader_id))
         elif not self._disk_has_room:
             self._answer(call.reply_to, refusals.disk_full())
-        elif self._writes.gathered_bytes > GATHERED_BYTES_MAX:
+        elif self._writes.count >= self._waiting_calls_max or self._writes.gathered_bytes > GATHERED_BYTES_MAX:
             self._answer(call.reply_to, refusals.overloaded())
         else:
             self._writes.gather(call)
+
+    def _take_read(self, call: ReadCall | DigestCall) -> None:
+        if self._reads.count >= self._waiting_calls_max:
+            self._answer(call.reply_to, refusals.overloaded())
+        elif isinstance(call, DigestCall):
+            index = call.index or self.ledger.applied_index
+            self._reads.add(attrs.evolve(call, index=index), self._now_ns)
+        elif isinstance(call.mode, Lease):
+            self._answer(call.reply_to, refusals.lease_not_configured())
+        elif self.raft.leader_id is None and self._reads.needs_round(call.mode, self._now_ns):
+            self._answer(call.reply_to, refusals.not_leader(None))
+        else:
+            self._reads.add(call, self._now_ns)
 
     def _tick(self) -> None:
         self.raft.tick()
@@ -186,6 +172,7 @@ class Replica:
         Raises:
           UnknownEntryVersion: a committed entry is newer than this program; the node must end (K14).
         """
+        self._apply_ns_left, self._answer_ns_left = costs.APPLY_NS_MAX, costs.ANSWER_NS_MAX
         sends: list[Message] = []
         persists: list[Persist] = []
         events: list[RaftEvent] = []
@@ -201,7 +188,8 @@ class Replica:
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
                 break
         replies, self._replies = self._replies, []
-        return Effects(tuple(sends), tuple(persists), tuple(replies), tuple(events), more=bool(self._to_apply))
+        more = bool(self._applying.backlog) or self._reads.any_ripe
+        return Effects(tuple(sends), tuple(persists), tuple(replies), tuple(events), more)
 
     def _propose_gathered(self, wall_ns: int) -> None:
         if not (self._writes.any_gathered and self._may_propose and self.raft.can_serve):
@@ -228,16 +216,18 @@ class Replica:
             self.raft.request_read(read_id)
 
     def _carry_out(self, ready: Ready) -> None:
+        backlog = self._applying.backlog
+        backlog.extend(ready.committed)  # before the role changes, which spare calls that are committed
         for event in ready.events:
             if isinstance(event, RoleChanged):
                 self._role_changed(event)
             elif isinstance(event, LeadershipTransferAborted):
                 self._hand_over.aborted(event, self.raft.node_id, self._answer)
-        self._to_apply.extend(ready.committed)
-        self._apply()
+        self._hand_over.follow(self.raft, self._answer)
+        self._apply_ns_left = self._applying.apply(self._apply_ns_left, self._replies)
         if not self._may_propose:
             # Serving means that the no-op is committed; nothing left to apply, that every earlier stamp is seen.
-            self._may_propose = self.raft.can_serve and not self._to_apply
+            self._may_propose = self.raft.can_serve and not backlog
         for state in ready.read_states:
             self._reads.confirmed(state.read_id, state.index)
         for refused in ready.reads_refused:
@@ -248,47 +238,29 @@ class Replica:
     def _role_changed(self, event: RoleChanged) -> None:
         self._may_propose = False
         if event.role is not Role.LEADER:
-            for mark in self._writes.abandon():
+            for mark in self._writes.abandon(self._applying.backlog):
                 self._answer(mark, refusals.outcome_unknown(event.leader_id))
             for call in self._writes.take_gathered():
                 self._answer(call.reply_to, refusals.not_leader(event.leader_id))
-        self._hand_over.role_changed(event, self._answer)
-
-    def _apply(self) -> None:
-        budget = APPLY_BYTES_MAX
-        while self._to_apply and budget > 0:
-            entry = self._to_apply.popleft()
-            budget -= len(entry.body) + 1
-            if entry.type is EntryType.COMMANDS:
-                self._apply_commands(entry)
-            else:
-                self.ledger.skip(entry.index)
-            self.digests.record(entry.index, self.ledger.digest)
-
-    def _apply_commands(self, entry: Entry) -> None:
-        ours = self._writes.take_logged(entry.index, entry.term)
-        if ours is None:
-            batch = self._codec.decode(entry.body)
-            self.ledger.apply(entry.index, batch.time_ns, batch.commands)
-            return
-        outcomes = self.ledger.apply(entry.index, ours.time_ns, ours.commands)
-        for mark, outcome in zip(ours.reply_tos, outcomes, strict=True):
-            if mark is not None:
-                self._replies.append(Reply(mark, outcome))
 
     def _answer_ripe_reads(self) -> None:
-        applied = self.ledger.applied_index
-        for call in self._reads.ripe(applied):
-            if isinstance(call, DigestCall):
-                self._answer(call.reply_to, self._digest_at(call.index))
-            else:
-                age_ms = 0 if isinstance(call.mode, Linearizable) else self._reads.age_ms(self._now_ns)
-                self._answer(call.reply_to, ReadDone(self.ledger.read(call.query), applied, age_ms))
+        for call in self._reads.ripe(self.ledger.applied_index):
+            result = self._digest_at(call.index) if isinstance(call, DigestCall) else self._read(call)
+            self._answer(call.reply_to, result)
+            self._answer_ns_left -= costs.answering_ns(result, self.ledger.account_count)
+            if self._answer_ns_left <= 0:
+                break
+
+    def _read(self, call: ReadCall) -> ReadDone | Refusal:
+        age_ms = 0 if isinstance(call.mode, Linearizable) else self._reads.age_ms(self._now_ns)
+        if isinstance(call.mode, Bounded) and not self._reads.is_within(call.mode.max_age_ms, self._now_ns):
+            return refusals.too_old(age_ms, call.mode.max_age_ms)
+        return ReadDone(self.ledger.read(call.query), self.ledger.applied_index, age_ms)
 
     def _digest_at(self, index: LogIndex) -> DigestReport | Refusal:
-        digest = self.digests.at(index)
+        digest = self._applying.digests.at(index)
         if digest is None:
-            return refusals.digest_forgotten(index, self.digests.oldest)
+            return refusals.digest_forgotten(index, self._applying.digests.oldest)
         return DigestReport(index, digest, self.ledger.imbalance())
 
     def _answer(self, reply_to: ReplyTo, result: Result) -> None:

@@ -5,6 +5,7 @@ Deadlines are nanoseconds of the driver's monotonic clock.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import attrs
 
@@ -16,8 +17,7 @@ from bankd.types import LogIndex, NodeId, ReadMode
 ReplyTo = object
 
 
-@attrs.frozen
-class WriteCall:
+class WriteCall(NamedTuple):  # one per write on the hot path, hence a plain tuple
     """A command that was judged sound. `raw` is its bytes, already framed for the body of a log entry."""
 
     reply_to: ReplyTo

@@ -7,14 +7,17 @@
 3. That moment is what `bounded` and `stale` reads measure their age from. A bounded read that finds
    it too old joins a round; a stale read never waits, but starts a round for those who come later.
 4. An `at_least` read and a digest wait for their index alone.
+5. What may be answered is *ripe*, and is handed out in the order in which it became so.
 
 Invariant: a linearizable read is answered only from a round that began after it was added.
-Invariant: at most one round is under way.
+Invariant: at most one round is under way, and at most one waits for its index without a call.
+Invariant: `count` is the number of calls held that still await their answer.
 
 Source: Ongaro's thesis (2014), 6.4.
 """
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
@@ -22,7 +25,7 @@ import attrs
 
 from bankd.replica.effects import AGE_UNKNOWN_MS
 from bankd.replica.events import DigestCall, ReadCall
-from bankd.types import AtLeast, Bounded, Lease, Linearizable, LogIndex, Stale
+from bankd.types import AtLeast, Bounded, Lease, Linearizable, LogIndex, ReadMode, Stale
 
 NS_PER_MS: Final = 1_000_000
 REFRESH_AFTER_NS: Final = 100 * NS_PER_MS  # stale reads keep the known age near this, at ten rounds a second
@@ -38,8 +41,8 @@ class Round:
 
 
 @attrs.frozen(order=True)
-class Waiting:
-    """Calls to be answered once `index` is applied; `order` keeps equal indexes in the order they came."""
+class IndexWait:
+    """What may go on once `index` is applied; `order` keeps equal indexes in the order they came."""
 
     index: LogIndex
     order: int
@@ -51,7 +54,9 @@ class Reads:
     def __init__(self) -> None:
         self._gathered: list[ReadCall] = []
         self._round: Round | None = None
-        self._waiting: list[Waiting] = []  # a heap by index
+        self._waiting: list[IndexWait] = []  # a heap by index; each holds a call
+        self._refresh: IndexWait | None = None  # a round whose freshness alone is waited for
+        self._ripe: deque[Waiter] = deque()
         self._order = 0
         self._last_read_id = 0
         self._refresh_wanted = False
@@ -63,28 +68,38 @@ class Reads:
         """Whether `next_round` would begin one."""
         return self._round is None and (bool(self._gathered) or self._refresh_wanted)
 
+    @property
+    def any_ripe(self) -> bool:
+        """Whether `ripe` left some behind."""
+        return bool(self._ripe)
+
+    def needs_round(self, mode: ReadMode, now_ns: int) -> bool:
+        """Whether a read of this kind, added now, has to ask the leader."""
+        match mode:
+            case Linearizable():
+                return True
+            case Bounded(max_age_ms=max_age_ms):
+                return not self.is_within(max_age_ms, now_ns)
+            case AtLeast() | Stale():
+                return False
+            case Lease():
+                raise AssertionError("lease reads are refused before they get here")
+            case _:
+                assert_never(mode)
+
     def add(self, call: Waiter, now_ns: int) -> None:
         self.count += 1
         if isinstance(call, DigestCall):
             self._wait_for(call.index, [call])
-            return
-        match call.mode:
-            case Linearizable():
-                self._gathered.append(call)
-            case Bounded(max_age_ms=max_age_ms):
-                if self.age_ms(now_ns) <= max_age_ms:
-                    self._wait_for(LogIndex(0), [call])
-                else:
-                    self._gathered.append(call)
-            case AtLeast(index=index):
-                self._wait_for(index, [call])
-            case Stale():
+        elif self.needs_round(call.mode, now_ns):
+            self._gathered.append(call)
+        elif isinstance(call.mode, AtLeast):
+            self._wait_for(call.mode.index, [call])
+        else:
+            self._ripe.append(call)
+            # While a node does not apply, one round in waiting is enough: more would be no fresher when it goes on.
+            if isinstance(call.mode, Stale) and self._refresh is None:
                 self._refresh_wanted |= self.age_ms(now_ns) * NS_PER_MS > REFRESH_AFTER_NS
-                self._wait_for(LogIndex(0), [call])
-            case Lease():
-                raise AssertionError("lease reads are refused before they get here")
-            case _:
-                assert_never(call.mode)
 
     def next_round(self, now_ns: int) -> int | None:
         """Begin a round for everything gathered; returns the id to ask consensus about, or None."""
@@ -99,8 +114,11 @@ class Reads:
     def confirmed(self, read_id: int, index: LogIndex) -> None:
         if self._round is None or self._round.read_id != read_id:
             return  # an answer to a round that was given up
-        self._wait_for(index, self._round.calls, began_ns=self._round.began_ns)
-        self._round = None
+        round_, self._round = self._round, None
+        if round_.calls:
+            self._wait_for(index, round_.calls, round_.began_ns)
+        elif self._refresh is None:
+            self._refresh = IndexWait(index, self._order, [], round_.began_ns)
 
     def refused(self, read_id: int) -> list[ReadCall]:
         """The round cannot be confirmed: hand out its calls."""
@@ -111,13 +129,20 @@ class Reads:
         return calls
 
     def ripe(self, applied: LogIndex) -> Iterator[Waiter]:
-        """Take out every call that may be answered from a state that has applied `applied`."""
+        """Take out, one by one, the calls that may be answered from a state that has applied `applied`.
+
+        Whoever stops early finds the others next time.
+        """
         while self._waiting and self._waiting[0].index <= applied:
-            waiting = heapq.heappop(self._waiting)
-            if waiting.began_ns is not None:
-                self._fresh_as_of_ns = max(self._fresh_as_of_ns or 0, waiting.began_ns)
-            self.count -= len(waiting.calls)
-            yield from waiting.calls
+            wait = heapq.heappop(self._waiting)
+            self._note_freshness(wait)
+            self._ripe.extend(wait.calls)
+        if self._refresh is not None and self._refresh.index <= applied:
+            self._note_freshness(self._refresh)
+            self._refresh = None
+        while self._ripe:
+            self.count -= 1
+            yield self._ripe.popleft()
 
     def expire(self, now_ns: int) -> list[Waiter]:
         """Take out every call whose deadline has passed. A round under way goes on, for its freshness."""
@@ -130,15 +155,20 @@ class Reads:
             return False
 
         self._gathered = [call for call in self._gathered if keep(call)]
+        self._ripe = deque([call for call in self._ripe if keep(call)])
         if self._round is not None:
             self._round.calls[:] = [call for call in self._round.calls if keep(call)]
-        for waiting in self._waiting:
-            waiting.calls[:] = [call for call in waiting.calls if keep(call)]
+        for wait in self._waiting:
+            wait.calls[:] = [call for call in wait.calls if keep(call)]
         if expired:
-            self._waiting = [waiting for waiting in self._waiting if waiting.calls or waiting.began_ns is not None]
+            self._waiting = [wait for wait in self._waiting if wait.calls]
             heapq.heapify(self._waiting)
         self.count -= len(expired)
         return expired
+
+    def is_within(self, max_age_ms: int, now_ns: int) -> bool:
+        """Whether the applied state is surely no older. An age that is not known is within no bound."""
+        return self._fresh_as_of_ns is not None and self.age_ms(now_ns) <= max_age_ms
 
     def age_ms(self, now_ns: int) -> int:
         """How old this node's applied state may be at most, in milliseconds, rounded up."""
@@ -146,6 +176,10 @@ class Reads:
             return AGE_UNKNOWN_MS
         return -(-(now_ns - self._fresh_as_of_ns) // NS_PER_MS)
 
+    def _note_freshness(self, wait: IndexWait) -> None:
+        if wait.began_ns is not None:
+            self._fresh_as_of_ns = max(self._fresh_as_of_ns or 0, wait.began_ns)
+
     def _wait_for(self, index: LogIndex, calls: Sequence[Waiter], began_ns: int | None = None) -> None:
         self._order += 1
-        heapq.heappush(self._waiting, Waiting(index, self._order, list(calls), began_ns))
+        heapq.heappush(self._waiting, IndexWait(index, self._order, list(calls), began_ns))

@@ -68,6 +68,16 @@ def read_not_confirmed(leader_id: NodeId | None) -> Refusal:
     )
 
 
+def too_old(age_ms: int, max_age_ms: int) -> Refusal:
+    """For a read with a bound on its age, whose round was confirmed and then took too long to be applied."""
+    return Refusal(
+        Code.UNAVAILABLE,
+        "TOO_OLD",
+        f"the state here may be {age_ms} ms old, and at most {max_age_ms} ms were asked for",
+        retryable=True,
+    )
+
+
 def lease_not_configured() -> Refusal:
     return Refusal(
         Code.FAILED_PRECONDITION,

@@ -9,12 +9,13 @@ Invariant: what is logged is answered by its outcome or as unknown, never as ref
 Invariant: `count` is the number of calls held that still await their answer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
 
 from bankd.ledger.commands import Command
+from bankd.raft.messages import Entry
 from bankd.replica.events import ReplyTo, WriteCall
 from bankd.types import LogIndex, Term, TimeNs
 
@@ -70,15 +71,23 @@ class Writes:
         entry = self._logged.pop(index, None)
         if entry is None:
             return None
-        # Whoever loses leadership abandons everything at once, so another term's entry cannot be met here.
+        # Whoever loses leadership keeps only what is committed, so another term's entry cannot be met here.
         assert entry.term == term, f"index {index} was proposed in term {entry.term} and committed in {term}"
         self.count -= sum(reply_to is not None for reply_to in entry.reply_tos)
         return entry
 
-    def abandon(self) -> list[ReplyTo]:
-        """Leadership is lost: hand out every logged call, whose outcome this node may never see."""
-        lost = [mark for entry in self._logged.values() for mark in entry.reply_tos if mark is not None]
-        self._logged.clear()
+    def abandon(self, committed: Iterable[Entry]) -> list[ReplyTo]:
+        """Leadership is lost: hand out every logged call whose outcome this node may never see.
+
+        Calls whose own entry is among `committed`, not yet applied, go on waiting: it is about to be.
+        """
+        kept: dict[LogIndex, LoggedEntry] = {}
+        for entry in committed:
+            ours = self._logged.get(entry.index)
+            if ours is not None and ours.term == entry.term:
+                kept[entry.index] = self._logged.pop(entry.index)
+        lost = [mark for given_up in self._logged.values() for mark in given_up.reply_tos if mark is not None]
+        self._logged = kept
         self.count -= len(lost)
         return lost
 

@@ -1,6 +1,7 @@
 """Writes between the call and the answer: gathered, logged, answered once."""
 
 from bankd.ledger.commands import CreateAccount
+from bankd.raft.messages import Entry, EntryType
 from bankd.replica.events import WriteCall
 from bankd.replica.writes import Writes, split_by_bytes
 from bankd.types import AccountId, LogIndex, Term, TimeNs
@@ -39,9 +40,22 @@ def test_logged_entry_comes_back_with_its_commands_decoded() -> None:
 
 def test_abandoned_calls_are_handed_out_and_never_again() -> None:
     writes = logged(write("a"), write("b"))
-    assert writes.abandon() == ["a", "b"]
+    assert writes.abandon(()) == ["a", "b"]
     assert writes.count == 0
     assert writes.take_logged(LogIndex(5), Term(2)) is None
+
+
+def test_calls_whose_own_entry_is_committed_are_not_abandoned() -> None:
+    writes = logged(write("a"))
+    writes.logged(LogIndex(6), Term(2), TimeNs(2), [write("b")])
+    ours = Entry(LogIndex(5), Term(2), EntryType.COMMANDS, b"")
+    another_leaders = Entry(LogIndex(6), Term(3), EntryType.COMMANDS, b"")
+    assert writes.abandon((ours, another_leaders)) == ["b"]
+    assert writes.count == 1
+    kept = writes.take_logged(LogIndex(5), Term(2))
+    assert kept is not None
+    assert kept.reply_tos == ["a"]
+    assert writes.take_logged(LogIndex(6), Term(3)) is None
 
 
 def test_call_answered_at_its_deadline_is_still_applied_but_not_answered_again() -> None:
