@@ -24,10 +24,15 @@ from bankd.types import NodeId, TimeNs
 from bankd.wire import commands
 from bankd.wire.methods import Method
 from bankd.wire.parsing import parse
-from bankd.wire.varint import bytes_field, bytes_tag
+from bankd.wire.varint import bytes_field, bytes_tag, fixed64_tag, varint, varint_tag
 
 BATCH_VERSION: Final = 1  # of CommandBatch; raised with every command that older programs cannot apply
 
+_HEAD: Final = (
+    varint_tag(pb.CommandBatch.VERSION_FIELD_NUMBER)
+    + varint(BATCH_VERSION)
+    + fixed64_tag(pb.CommandBatch.TIME_NS_FIELD_NUMBER)
+)
 _BATCH_TAG: Final = bytes_tag(pb.CommandBatch.COMMANDS_FIELD_NUMBER)
 _COMMAND_TAGS: Final[Mapping[Method, bytes]] = {
     Method.CREATE_ACCOUNT: bytes_tag(pb.Command.CREATE_ACCOUNT_FIELD_NUMBER),
@@ -46,7 +51,7 @@ class DecodedBatch:
 
 def encode_batch_head(time_ns: TimeNs) -> bytes:
     """What stands before the wrapped commands in the body of an entry."""
-    return pb.CommandBatch(version=BATCH_VERSION, time_ns=time_ns).SerializeToString()
+    return _HEAD + time_ns.to_bytes(8, "little")
 
 
 def wrap_command(method: Method, request_body: bytes) -> bytes:

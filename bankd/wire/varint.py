@@ -26,6 +26,11 @@ def varint_tag(field_number: int) -> bytes:
     return varint(field_number << 3)
 
 
+def fixed64_tag(field_number: int) -> bytes:
+    """What stands before the eight bytes of a fixed64 field, the lowest first."""
+    return varint(field_number << 3 | 1)
+
+
 def bytes_tag(field_number: int) -> bytes:
     """What stands before the length of a field of bytes, a string or a message."""
     return varint(field_number << 3 | 2)

@@ -162,6 +162,20 @@ def test_node_that_does_not_apply_lets_no_rounds_pile_up() -> None:
     assert reads.next_round(20_000 * MS) is not None
 
 
+def test_round_that_waits_for_its_freshness_is_not_put_off_by_later_ones() -> None:
+    """Else a node that lags behind would never learn how old its state is."""
+    reads = Reads()
+    reads.add(read("s", Stale()), 0)
+    reads.next_round(10 * MS)
+    reads.confirmed(1, LogIndex(100))
+    reads.add(read("r", deadline_ns=20 * MS), 15 * MS)
+    reads.next_round(15 * MS)
+    reads.expire(20 * MS)
+    reads.confirmed(2, LogIndex(200))
+    ripe(reads, 100)
+    assert reads.age_ms(30 * MS) == 20
+
+
 def test_rounds_whose_calls_have_all_expired_leave_nothing_behind() -> None:  # B1
     reads = Reads()
     for number in range(1, 20):

@@ -58,6 +58,11 @@ def test_commands_come_back_in_order_with_the_leaders_stamp(
     assert decoded == DecodedBatch(TimeNs(time), [command for _, _, command in samples])
 
 
+@given(st.integers(1, 2**64 - 1))
+def test_head_is_what_the_published_schema_says(time: int) -> None:
+    assert encode_batch_head(TimeNs(time)) == entry_pb2.CommandBatch(version=1, time_ns=time).SerializeToString()
+
+
 @pytest.mark.parametrize(("method", "request_body", "command"), SAMPLES)
 def test_wrapped_command_is_what_the_published_schema_says(
     method: Method, request_body: bytes, command: Command
