@@ -2,8 +2,8 @@
 
 A replica works in slices: while a long log is replayed, or many pages are read, the driver must get
 back in time to tick and to send heartbeats (P05). Slices are cut by these estimates. They hold within
-a third for entries of 1 to 1,000 commands, of one row or of 1,000 rows, on one core of about 3 GHz;
-a slower machine gets longer slices in proportion, which the heartbeats' margin covers.
+a third for transfers, in entries of 1 to 1,000 commands of 1 to 1,000 rows, on one core of about 3 GHz;
+a slower or a busy machine gets longer slices in proportion, and a third of a heartbeat leaves room for it.
 
 Limits: one entry, one page and one digest are never cut, and the largest entry takes about 90 ms.
 """

@@ -97,7 +97,7 @@ class Reads:
             self._wait_for(call.mode.index, [call])
         else:
             self._ripe.append(call)
-            # While a node does not apply, one round in waiting is enough: more would be no fresher when it goes on.
+            # A node that lags behind has one such round in waiting: later ones would only be reached later.
             if isinstance(call.mode, Stale) and self._refresh is None:
                 self._refresh_wanted |= self.age_ms(now_ns) * NS_PER_MS > REFRESH_AFTER_NS
 
