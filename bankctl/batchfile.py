@@ -23,8 +23,8 @@ import attrs
 
 from bankctl.money import parse_amount
 from bankd.client import TransferRequest
-from bankd.client.calls import batches
-from bankd.errors import InvalidArgument
+from bankd.client.calls import transfer_row
+from bankd.client.transfers import judge_row
 
 REQUIRED: Final = ("from", "to", "amount")
 COLUMNS: Final = (*REQUIRED, "tx_id")
@@ -155,15 +155,12 @@ def read_request(fields: Mapping[str, object] | ValueError, file_format: str, ow
             "; ".join([f"{key} is missing" for key in missing] + [f"{key!r} is not known" for key in strange])
         )
     amount = csv_amount(fields["amount"]) if file_format == "csv" else json_amount(fields["amount"])
-    tx_id = fields.get("tx_id")
-    request = TransferRequest(
-        text_of(fields, "from"), text_of(fields, "to"), amount, own_id if tx_id is None else text_of(fields, "tx_id")
-    )
-    try:
-        next(batches([request], 1, str))
-    except InvalidArgument as error:
-        raise ValueError(str(error)) from None
-    return request
+    tx_id = own_id if fields.get("tx_id") is None else text_of(fields, "tx_id")
+    row = transfer_row(text_of(fields, "from"), text_of(fields, "to"), amount, tx_id)
+    refusal = judge_row(row)
+    if refusal is not None:
+        raise ValueError(refusal.message)
+    return TransferRequest(row.source, row.target, amount, tx_id)
 
 
 def text_of(fields: Mapping[str, object], key: str) -> str:

@@ -91,6 +91,7 @@ class BankClient:
 
         Raises:
           AccountExists: another request opened it.
+          LimitExceeded: all opening balances together would leave 64 bits (K9); the request id is burned.
           IdConflict: the request id was used with another account or balance.
         """
         call = calls.create_account(account, initial_balance, self._id(request_id))
@@ -129,7 +130,8 @@ class BankClient:
           InsufficientFunds, InvalidAccount, LimitExceeded: the ledger refused, and the id is burned.
           IdConflict: the id is recorded with other fields; that first outcome stands.
         """
-        return calls.demand(await self.try_transfer(source, target, amount, tx_id=tx_id, timeout_s=timeout_s))
+        row = calls.transfer_row(source, target, amount, self._id(tx_id))
+        return calls.demand(await self._driver.run_row(row, self._options.limit_s(timeout_s)))
 
     async def try_transfer(
         self, source: str, target: str, amount: int, *, tx_id: str | None = None, timeout_s: float | None = None
@@ -156,10 +158,11 @@ class BankClient:
         Rows of one request take effect in order; a retried request may come after a later one.
 
         Raises:
-          InvalidArgument: a row cannot be, its number in `metadata["row"]`. Rows of earlier requests
-            may have been sent.
+          InvalidArgument: a row cannot be, its number from 0 in `metadata["row"]`. Nothing was sent if
+            `transfers` is a sequence. What is drawn from an iterator is judged request by request, and
+            earlier ones may have been sent.
         """
-        batches = calls.batches(transfers, batch_size, self.make_tx_id)
+        batches = calls.batches(transfers, batch_size, self._driver.make_ids)
         return await self._driver.run_many(batches, self._options.limit_s(timeout_s))
 
     def _id(self, given: str | None) -> str:

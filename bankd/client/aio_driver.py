@@ -11,7 +11,7 @@ Rules
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
 from math import inf
 from os import urandom
 from socket import IPPROTO_TCP, TCP_NODELAY
@@ -56,6 +56,8 @@ class AioDriver:
 
     def __init__(self, options: ClientOptions) -> None:
         self._session = Session(options, random_bytes=urandom, clock_ns=time_ns)
+        self.make_id = self._session.ids.make
+        self.make_ids = self._session.ids.make_many
         self._connections: dict[Link, _Connection] = {}
         self._loop: Loop | None = None
         self._tasks: TaskGroup | None = None
@@ -96,9 +98,6 @@ class AioDriver:
         if self._sweeping is not None:
             self._sweeping.cancel()
 
-    def make_id(self) -> str:
-        return self._session.make_id()
-
     def known_addresses(self) -> tuple[str, ...]:
         return self._session.known_addresses
 
@@ -119,13 +118,14 @@ class AioDriver:
         row.deadline = now + timeout_s
         self._session.gather(row, now)
         await self._wait(row, loop)
-        if row.error is None:
-            return row.take()
+        if row.result is not None:
+            return row.result
+        assert row.error is not None, "neither result nor error"
         if isinstance(row.error, InvalidArgument):
             raise row.error
         return failed_transfer(row.intent_id, row.source, row.target, row.amount, row.error)
 
-    async def run_many(self, batches: Iterator[TransferBatch], timeout_s: float) -> list[Transfer]:
+    async def run_many(self, batches: Iterable[TransferBatch], timeout_s: float) -> list[Transfer]:
         """Send batches, BATCHES_AHEAD_MAX of them at once, and put their rows in order."""
         loop = self._running()
         results: list[Transfer] = []

@@ -4,16 +4,16 @@ Nothing is sent from here. A request that can be judged wrong from its own words
 by the ledger's own rules, before it costs a round trip.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from bankd.client.pending import Call
 from bankd.client.results import Account, AccountsPage, Balance, Transfer, TransferRequest
-from bankd.client.transfers import TransferBatch, TransferRow
+from bankd.client.transfers import TransferBatch, TransferRow, columns_of
 from bankd.errors import Code, Refusal
 from bankd.ledger.checks import judge_account_id, judge_create, judge_transfers, judge_tx_id
-from bankd.ledger.commands import AccountRecord, CreateAccount, SubmitTransfers
+from bankd.ledger.commands import AccountRecord, CreateAccount
 from bankd.status import DigestReport, LeadershipMoved, NodeStatus
 from bankd.types import BATCH_TRANSFERS_MAX, AccountId, AtLeast, LogIndex, NodeId, ReadMode, TxId
 from bankd.wire import client_codec as codec
@@ -36,7 +36,7 @@ def create_account(account: str, initial_balance: int, request_id: str) -> Call[
     def decode(body: bytes) -> Account:
         created = codec.decode_create_account(body)
         if not created.success:
-            raise to_error(_account_exists(account))
+            raise to_error(_not_opened(account, limit_exceeded=created.limit_exceeded))
         return Account(account, initial_balance, initial_balance, created.index, 0, created.index)
 
     body = codec.encode_create_account(account, initial_balance, request_id)
@@ -93,21 +93,30 @@ def transfer_row(source: str, target: str, amount: int, tx_id: str) -> TransferR
 
 
 def batches(
-    transfers: Iterable[TransferRequest], batch_size: int, make_id: Callable[[], str]
-) -> Iterator[TransferBatch]:
-    """Transfers cut into judged batches, each made when it is asked for."""
+    transfers: Iterable[TransferRequest], batch_size: int, make_ids: Callable[[int], list[str]]
+) -> Iterable[TransferBatch]:
+    """Transfers cut into judged batches: all of them for a sequence, else each when it is asked for."""
     if not 1 <= batch_size <= BATCH_TRANSFERS_MAX:
         raise ValueError(f"batch_size must be 1 to {BATCH_TRANSFERS_MAX}, not {batch_size}")
-    left = iter(transfers)
-    while rows := list(islice(left, batch_size)):
-        columns = SubmitTransfers(
-            [TxId(make_id() if row.tx_id is None else row.tx_id) for row in rows],
-            [AccountId(row.source) for row in rows],
-            [AccountId(row.target) for row in rows],
+    made = _batches(iter(transfers), batch_size, make_ids)
+    return list(made) if isinstance(transfers, Sequence) else made
+
+
+def _batches(
+    transfers: Iterator[TransferRequest], batch_size: int, make_ids: Callable[[int], list[str]]
+) -> Iterator[TransferBatch]:
+    first_row = 0
+    while rows := list(islice(transfers, batch_size)):
+        fresh_ids = iter(make_ids(sum([row.tx_id is None for row in rows])))
+        columns = columns_of(
+            [next(fresh_ids) if row.tx_id is None else row.tx_id for row in rows],
+            [row.source for row in rows],
+            [row.target for row in rows],
             [_whole(row.amount) for row in rows],
         )
-        _raise_if(judge_transfers(columns))
+        _raise_if(judge_transfers(columns, first_row=first_row))
         yield TransferBatch(columns)
+        first_row += len(rows)
 
 
 def demand(transfer: Transfer) -> Transfer:
@@ -142,7 +151,10 @@ def _account(record: AccountRecord, index: LogIndex) -> Account:
     return Account(record.account, record.balance, record.initial_balance, *created, index)
 
 
-def _account_exists(account: str) -> Refusal:
+def _not_opened(account: str, *, limit_exceeded: bool) -> Refusal:
+    if limit_exceeded:
+        message = f"account {account!r} was not opened: all opening balances together would leave their range"
+        return Refusal(Code.FAILED_PRECONDITION, "LIMIT_EXCEEDED", message, metadata={"account": account})
     message = f"account {account!r} was opened before, by another request"
     return Refusal(Code.ALREADY_EXISTS, "ACCOUNT_EXISTS", message, metadata={"account": account})
 

@@ -95,7 +95,7 @@ class Request:
     @property
     def deadline(self) -> float:
         """When the last of its callers gives up."""
-        return max(pending.deadline for pending in self.pendings)
+        return max([pending.deadline for pending in self.pendings])
 
     @property
     def outcome_unknown(self) -> bool:

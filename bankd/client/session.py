@@ -50,11 +50,11 @@ class Session:
     def __init__(
         self, options: ClientOptions, *, random_bytes: Callable[[int], bytes], clock_ns: Callable[[], int]
     ) -> None:
+        self.ids = IdSource(random_bytes, clock_ns)
         self.finished: list[AnyPending] = []
         self.wake_at = inf
         self._flight_max = options.max_in_flight
         self._in_flight = 0
-        self._ids = IdSource(random_bytes, clock_ns)
         self._backoff = Backoff(options.retry, random_bytes)
         self._connector = Connector(options, self._backoff)
         self._coalescer = Coalescer()
@@ -71,9 +71,6 @@ class Session:
     def has_lone_caller(self) -> bool:
         """Whether waiting a moment would most likely gather nothing more to send."""
         return self._in_flight == 1
-
-    def make_id(self) -> str:
-        return self._ids.make()
 
     def take_wishes(self) -> list[Wish]:
         """What to do about connections, in this order; each is told once."""
@@ -259,7 +256,7 @@ class Session:
             self._fail(request, lambda _request, _intent_id: no)
         else:
             for pending, result in zip(request.pendings, results, strict=True):
-                self._end(pending, result=result)
+                self._end(pending, result)
         self._leave(link, frame.call_id, request)
         self._connector.answered()
 
@@ -351,7 +348,7 @@ class Session:
         for pending in request.pendings:
             self._end(pending, error=error_for(request, pending.intent_id))
 
-    def _end(self, pending: Pending[T], *, result: T | None = None, error: BankError | None = None) -> None:
+    def _end(self, pending: Pending[T], result: T | None = None, *, error: BankError | None = None) -> None:
         if pending.done:
             return
         pending.result, pending.error, pending.done = result, error, True

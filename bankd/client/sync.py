@@ -62,7 +62,7 @@ class SyncBankClient:
 
     def make_tx_id(self) -> str:
         """A fresh id (UUIDv7), for callers that must know it before they send."""
-        return self._driver.make_id()
+        return self._driver.make_ids(1)[0]
 
     def create_account(
         self, account: str, *, initial_balance: int = 0, request_id: str | None = None, timeout_s: float | None = None
@@ -112,11 +112,11 @@ class SyncBankClient:
     def transfer_many(
         self, transfers: Iterable[TransferRequest], *, batch_size: int = BATCH_SIZE, timeout_s: float | None = None
     ) -> list[Transfer]:
-        batches = calls.batches(transfers, batch_size, self.make_tx_id)
+        batches = calls.batches(transfers, batch_size, self._driver.make_ids)
         return self._driver.run_many(batches, self._options.limit_s(timeout_s))
 
     def _id(self, given: str | None) -> str:
-        return self._driver.make_id() if given is None else given
+        return self.make_tx_id() if given is None else given
 
     def _mode(self, read: ReadMode | None, at_least: int | None) -> ReadMode:
         return calls.read_mode(read, at_least, self._options.read)

@@ -6,7 +6,7 @@ between calls: an idle client costs nothing, and learns at its next call that a 
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from os import urandom
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import IPPROTO_TCP, TCP_NODELAY, create_connection, socket
@@ -55,9 +55,9 @@ class SyncDriver:
             self._act()
             self._selector.close()
 
-    def make_id(self) -> str:
+    def make_ids(self, count: int) -> list[str]:
         with self._lock:
-            return self._session.make_id()
+            return self._session.ids.make_many(count)
 
     def known_addresses(self) -> tuple[str, ...]:
         return self._session.known_addresses
@@ -73,7 +73,7 @@ class SyncDriver:
                 raise
         return pending.take()
 
-    def run_many(self, batches: Iterator[TransferBatch], timeout_s: float) -> list[Transfer]:
+    def run_many(self, batches: Iterable[TransferBatch], timeout_s: float) -> list[Transfer]:
         """Send batches, BATCHES_AHEAD_MAX of them at once, and put their rows in order."""
         results: list[Transfer] = []
         under_way: deque[tuple[TransferBatch, Pending[list[Transfer]]]] = deque()

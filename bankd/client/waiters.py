@@ -1,8 +1,7 @@
 """What the driver asks of its event loop, as cheaply as each loop allows: park a task, move bytes.
 
-A client under load parks and wakes tens of thousands of times a second. An anyio Event finds out
-every time which loop runs, and wraps one of its own; a parked task (trio) or a bare future (asyncio)
-does without both. Bytes go through anyio's stream on asyncio; on trio, where the socket may be used
+Every call parks its caller once. An anyio Event looks up which loop runs, and wraps one of its own; a
+parked task (trio) or a bare future (asyncio) does without both. Bytes go through anyio's stream on asyncio; on trio, where the socket may be used
 beside it, they are read and, for a lone caller, written directly (trio_loop.py).
 
 A waiter is woken from the thread of its loop, by at most one waker, for at most one sleeper.

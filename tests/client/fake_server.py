@@ -35,6 +35,7 @@ from bankd.wire.responses import encode_response
 
 CLUSTER_ID = ClusterId(0x7F3A9C20)
 FIRST_TIME_NS = 1_700_000_000_000_000_000  # the stamp of index 0; every entry is one second later
+WAITED_OUT_S = 2.0  # the time of calls that get no answer: enough to be sent by a machine that stalls for a second
 NOT_LEADER = Refusal(Code.UNAVAILABLE, "NOT_LEADER", "this node does not lead", retryable=True)
 
 

@@ -71,7 +71,7 @@ class Table:
     def transfer(
         self, source: str = "a", target: str = "b", amount: int = 5, *, tx_id: str | None = None, timeout_s: float = 5.0
     ) -> TransferRow:
-        row = calls.transfer_row(source, target, amount, tx_id or self.session.make_id())
+        row = calls.transfer_row(source, target, amount, tx_id or self.session.ids.make())
         row.deadline = self.now + timeout_s
         self.session.gather(row, self.now)
         return row

@@ -15,14 +15,16 @@ from bankd.errors import (
     InsufficientFunds,
     InvalidAccount,
     InvalidArgument,
+    LimitExceeded,
     OutcomeUnknown,
     Refusal,
     Unavailable,
 )
 from bankd.status import NodeStatus
-from bankd.types import LogIndex, TransferStatus
+from bankd.types import BALANCE_MAX, LogIndex, TransferStatus
 from bankd.wire.methods import Method
 from tests.client.fake_server import (
+    WAITED_OUT_S,
     DropAfter,
     DropBefore,
     FakeBank,
@@ -37,7 +39,7 @@ from tests.client.fake_server import (
 Scenario = Callable[[BankClient, FakeServer], Awaitable[None]]
 Play = Callable[[Scenario], None]
 
-HANG_S_MAX = 20.0  # a test that waits this long has found a hang; none comes near it
+HANG_S_MAX = 60.0  # a test that waits this long has found a hang; none comes near it
 
 
 @pytest.fixture(params=["trio", "asyncio"])
@@ -85,6 +87,16 @@ def test_account_is_opened_once(play: Play) -> None:
         with pytest.raises(IdConflict) as conflict:
             await client.create_account("c", initial_balance=8, request_id="r1")
         assert conflict.value.differs == ("initial_balance",)
+
+    play(scenario)
+
+
+def test_opening_that_the_bank_cannot_fund_is_no_account_that_exists(play: Play) -> None:  # K9
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        with pytest.raises(LimitExceeded, match="'c' was not opened"):
+            await client.create_account("c", initial_balance=BALANCE_MAX)
+        with pytest.raises(AccountNotFound):
+            await client.get_account("c")
 
     play(scenario)
 
@@ -177,7 +189,7 @@ def test_lost_answer_ends_in_outcome_unknown_when_the_time_is_up(play: Play) -> 
     async def scenario(client: BankClient, server: FakeServer) -> None:
         server.script(NeverAnswer(apply=True))
         with pytest.raises(OutcomeUnknown) as unknown:
-            await client.transfer("a", "b", 5, tx_id="t1", timeout_s=0.05)
+            await client.transfer("a", "b", 5, tx_id="t1", timeout_s=WAITED_OUT_S)
         assert unknown.value.tx_id == "t1"
         found = await client.get_transfer_status("t1")
         assert found is not None
@@ -217,11 +229,44 @@ def test_transfer_many_gives_each_row_its_result_in_order(play: Play) -> None:
     play(scenario)
 
 
+def test_transfer_many_of_a_sequence_sends_nothing_when_any_row_is_faulty(play: Play) -> None:
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        rows = [TransferRequest("a", "b", 1) for _ in range(4)] + [TransferRequest("a", "b", 0)]
+        with pytest.raises(InvalidArgument, match=r"^row 4: ") as caught:
+            await client.transfer_many(tuple(rows), batch_size=1)
+        assert caught.value.metadata["row"] == "4"
+        assert server.requests == []
+
+    play(scenario)
+
+
+def test_transfer_many_of_an_iterator_judges_request_by_request(play: Play) -> None:
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        rows = [TransferRequest("a", "b", amount) for amount in (1, 1, 1, 0)]
+        with pytest.raises(InvalidArgument, match=r"^row 3: "):
+            await client.transfer_many(iter(rows), batch_size=2)
+        assert (await client.get_balance("b")).balance in (0, 2)
+        results = await client.transfer_many(iter(rows[:3]), batch_size=2)
+        assert [result.error for result in results] == [None] * 3
+
+    play(scenario)
+
+
+def test_transfer_many_makes_the_ids_that_are_missing(play: Play) -> None:
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        given = [None, "t1", None, None, "t4"]
+        results = await client.transfer_many([TransferRequest("a", "b", 1, tx_id) for tx_id in given], batch_size=3)
+        assert [result.tx_id for result in results if result.tx_id.startswith("t")] == ["t1", "t4"]
+        assert len(server.tx_id_counts) == len(given)
+
+    play(scenario)
+
+
 def test_transfer_many_reports_a_lost_batch_row_by_row(play: Play) -> None:
     async def scenario(client: BankClient, server: FakeServer) -> None:
         server.script(NeverAnswer())
         rows = [TransferRequest("a", "b", 1, f"t{number}") for number in range(4)]
-        results = await client.transfer_many(rows, batch_size=2, timeout_s=0.2)
+        results = await client.transfer_many(rows, batch_size=2, timeout_s=WAITED_OUT_S)
         errors = [result.error for result in results]
         assert [type(error) for error in errors] == [OutcomeUnknown, OutcomeUnknown, type(None), type(None)]
         assert [error.tx_id for error in errors if isinstance(error, OutcomeUnknown)] == ["t0", "t1"]
@@ -321,6 +366,7 @@ def test_closing_ends_waiting_calls_and_does_not_hang(play: Play) -> None:
                 await anyio.lowlevel.checkpoint()
             await client.aclose()
         assert ended == [OutcomeUnknown]
+        await anyio.lowlevel.checkpoint()  # the body of `async with` goes on
         with pytest.raises(Unavailable, match="closed"):
             await client.get_balance("a")
         await client.aclose()
@@ -349,7 +395,7 @@ def test_no_reachable_node_is_unavailable_naming_it(backend: str) -> None:
     server.stop()
 
     async def main() -> None:
-        async with BankClient(server.address, timeout_s=0.1) as client:
+        async with BankClient(server.address, timeout_s=WAITED_OUT_S) as client:
             with pytest.raises(Unavailable, match=f"{server.address}.*refused"):
                 await client.transfer("a", "b", 1)
 

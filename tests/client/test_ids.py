@@ -21,6 +21,15 @@ def test_ids_rise_whatever_the_clock_does(clock: list[int], random: bytes) -> No
     assert ids == sorted(set(ids))
 
 
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=10))
+def test_ids_made_together_rise_too_and_none_comes_twice(counts: list[int]) -> None:
+    source = IdSource(lambda size: b"\xff" * size, lambda: NOW_NS)
+    ids = [id_ for count_ in counts for id_ in (source.make(), *source.make_many(count_))]
+    assert ids == sorted(set(ids))
+    assert len(ids) == sum(counts) + len(counts)
+    assert {UUID(id_).version for id_ in ids} == {7}
+
+
 @given(random=st.binary(min_size=9, max_size=9), ms=st.integers(0, 2**48 - 1))
 def test_id_is_a_uuid_of_version_7_that_carries_its_millisecond(random: bytes, ms: int) -> None:
     made = IdSource(lambda _size: random, lambda: ms * NS_PER_MS).make()
