@@ -139,7 +139,7 @@ def test_what_the_ledger_would_never_take_is_a_usage_error_and_never_sent(
 
 def test_an_unknown_outcome_names_the_id_and_the_command_to_ask(ask: Ask, server: FakeServer) -> None:
     server.script(NeverAnswer(apply=True))
-    ran = ask("transfer acct1 acct2 1.00 --tx-id t1 --timeout 100ms")
+    ran = ask("transfer acct1 acct2 1.00 --tx-id t1 --timeout 2s")
     assert ran.exit is Exit.OUTCOME_UNKNOWN
     assert ran.err.startswith("error: OUTCOME_UNKNOWN: ")
     assert ran.err.endswith("(ask: bankctl status t1)\n")
@@ -148,12 +148,12 @@ def test_an_unknown_outcome_names_the_id_and_the_command_to_ask(ask: Ask, server
 
 def test_an_unknown_outcome_of_an_opening_points_to_the_account(ask: Ask, server: FakeServer) -> None:
     server.script(NeverAnswer())
-    assert ask("account create acct3 --timeout 100ms").err.endswith("(ask: bankctl account show acct3)\n")
+    assert ask("account create acct3 --timeout 2s").err.endswith("(ask: bankctl account show acct3)\n")
 
 
 def test_without_any_endpoint_nothing_was_changed(ask: Ask, server: FakeServer) -> None:
     server.stop()
-    ran = ask("transfer acct1 acct2 1.00 --timeout 100ms -o json")
+    ran = ask("transfer acct1 acct2 1.00 --timeout 2s -o json")
     assert ran.exit is Exit.UNAVAILABLE
     assert ran.error["code"] == "UNAVAILABLE"
     assert "nothing was changed" in ran.error["message"]
@@ -167,7 +167,7 @@ def test_a_command_whose_time_is_up_sends_nothing(ask: Ask, server: FakeServer) 
 
 
 def test_a_cluster_of_another_name_is_not_spoken_to(ask: Ask) -> None:
-    ran = ask("balance acct1 --cluster other --timeout 100ms")
+    ran = ask("balance acct1 --cluster other --timeout 2s")
     assert ran.exit is Exit.UNAVAILABLE
     assert ran.err.startswith("error: WRONG_CLUSTER: ")
 

@@ -215,7 +215,7 @@ def test_after_an_unknown_outcome_nothing_more_is_sent_and_the_file_can_be_sent_
     file = many_rows(CHUNK_ROWS * 2 + 1)
     server.bank.open_account("rich", 100_000)
     server.script(Answer(), NeverAnswer(apply=True))
-    ran = ask("batch - --format csv --timeout 300ms", stdin=file.replace(b"acct1", b"rich"))
+    ran = ask("batch - --format csv --timeout 2s", stdin=file.replace(b"acct1", b"rich"))
     assert ran.exit is Exit.OUTCOME_UNKNOWN
     assert outcomes(ran.lines) == [("committed", CHUNK_ROWS), ("OUTCOME_UNKNOWN", CHUNK_ROWS), ("NOT_SENT", 1)]
     assert ran.err == (

@@ -91,14 +91,14 @@ def test_a_verdict_passes_only_when_all_is_right(found: list[int], lost: int, do
 
 
 class ForgetfulBank(FakeBank):
-    """Acknowledges every tenth batch and does nothing."""
+    """Acknowledges every second batch and does nothing."""
 
     batches = 0
 
     def apply(self, command: CreateAccount | SubmitTransfers) -> Outcome:
         if isinstance(command, SubmitTransfers):
             ForgetfulBank.batches += 1
-            if ForgetfulBank.batches % 10 == 0:
+            if ForgetfulBank.batches % 2 == 0:
                 done = bytes([TransferStatus.COMMITTED_OK]) * len(command.tx_ids)
                 return TransfersDone(LogIndex(1), TimeNs(1), done, {})
         return super().apply(command)
@@ -128,7 +128,7 @@ class RepeatingBank(FakeBank):
         return super().apply(command)
 
 
-CALL_S = 0.2  # a call that is never answered is given up after this
+CALL_S = 2.0  # a call that is never answered is given up after this; the others must not be on a busy machine
 
 
 async def verdict_on(server: FakeServer, *, before_verify: Callable[[], None] = lambda: None) -> Verdict:
@@ -214,12 +214,11 @@ async def test_an_unknown_outcome_may_be_settled_as_refused() -> None:
 def test_a_run_prints_a_line_a_second_and_a_total_with_its_verdict(ask: Ask) -> None:
     ran = ask("bench run --duration 100ms --concurrency 4 --accounts 10 --verify")
     assert ran.exit is Exit.OK
-    heading, *seconds, total = ran.lines
+    heading, *_seconds, total = ran.lines  # a line a second: one or none, unless the machine stalls
     assert heading == HEADING
-    assert seconds == []
     number = r" +[0-9.]+"
     assert re.fullmatch(
-        rf" +0\.[0-9]s +0(?:{number}){{6}}  total   verify: sum unchanged, 0 lost, 0 doubled: PASS", total
+        rf" +[0-9]+\.[0-9]s +0(?:{number}){{6}}  total   verify: sum unchanged, 0 lost, 0 doubled: PASS", total
     )
     assert total.index("  total") == len(HEADING)
 
