@@ -112,7 +112,7 @@ class State:
             self.outbox.events.append(RoleChanged(role, term, leader_id, self.log.last_index, reason))
 
     def truncated(self, from_index: LogIndex) -> None:
-        """The log was truncated: writes under way prove less, and whoever waits must hear of it."""
+        """The log was truncated: writes under way prove less, and the driver hears of it."""
         self.writes.clamp(LogIndex(from_index - 1))
         self.outbox.events.append(LogTruncated(from_index))
 
