@@ -152,7 +152,8 @@ class LocalCluster:
         """
         deadline = time.monotonic() + START_S_MAX
         while not answers(process.address):
-            self._check(process, deadline)
+            self._check(process)
+            self._pause(process.name, deadline)
 
     def leader(self) -> NodeId | None:
         """Who leads, as that node itself says; None when no node says so now."""
@@ -176,13 +177,14 @@ class LocalCluster:
           ClusterFailed: a node that was started has ended, or none leads in time.
         """
         deadline = time.monotonic() + START_S_MAX
-        while True:
-            leader = self.leader()
-            if leader is not None:
-                return leader
+        while (leader := self.leader()) is None:
             for node in self.nodes.values():
-                if node.popen is not None and node.popen.returncode != -signal.SIGKILL:
-                    self._check(node, deadline)
+                if node.popen is not None and node.popen.poll() != -signal.SIGKILL:
+                    self._check(node)
+            if not any(node.running for node in self.nodes.values()):
+                raise ClusterFailed("no node is running, so none can lead")
+            self._pause(self.name, deadline)
+        return leader
 
     def stop(self) -> None:
         """End every process in an orderly way, the gateway first; one that does not end in time is killed."""
@@ -200,11 +202,13 @@ class LocalCluster:
             except subprocess.TimeoutExpired:
                 process.kill()
 
-    def _check(self, process: Process, deadline: float) -> None:
+    def _check(self, process: Process) -> None:
         if not process.running:
             raise ClusterFailed(f"{process.name} ended; {process.log_path} says:\n{process.log_tail()}")
+
+    def _pause(self, name: str, deadline: float) -> None:
         if time.monotonic() > deadline:
-            raise ClusterFailed(f"{process.name} is not ready after {START_S_MAX} s; {process.log_path} tells more")
+            raise ClusterFailed(f"{name} is not ready after {START_S_MAX} s; the logs in {self.directory} tell more")
         time.sleep(POLL_S)
 
     def _node(self, node_id: NodeId) -> Process:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bankd.errors import Exit
-from bankd.local import LocalCluster, Process
+from bankd.local import ClusterFailed, LocalCluster, Process
 from bankd.types import NodeId
 from tests.cluster.load import check_digests, open_accounts
 
@@ -204,3 +204,11 @@ def test_second_signal_ends_a_node_at_once(cluster: LocalCluster) -> None:
     node.send(signal.SIGTERM)
     assert node.wait() == 0
     other.send(signal.SIGCONT)
+
+
+def test_nobody_waits_for_a_leader_among_killed_nodes(cluster: LocalCluster) -> None:
+    node = cluster.nodes[N1]
+    node.start()
+    node.kill()
+    with pytest.raises(ClusterFailed, match="no node is running"):
+        cluster.wait_leader()

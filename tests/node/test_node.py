@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from bankd.errors import Code, DiskFailed, HandshakeRefused
+from bankd.node.causes import innermost
 from bankd.types import LINEARIZABLE, Incarnation, NodeId
 from bankd.wire import client_codec as codec
 from bankd.wire.frames import FLAG_HOPPED, FrameKind
@@ -253,7 +254,7 @@ def test_failed_disk_ends_the_node_and_acknowledges_nothing(tmp_path: Path) -> N
             await caller.receive()
         await host.stopped.wait()
         assert host.failure is not None
-        assert host.failure.subgroup(DiskFailed) is not None
+        assert isinstance(innermost(host.failure), DiskFailed)
         new = await world.wait_leader(other_than=old)
         again = await world.dial(new)
         assert await refused(again, Method.GET_BALANCE, balance_of("a")) in {"ACCOUNT_NOT_FOUND"}

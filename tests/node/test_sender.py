@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from bankd.node.sender import FrameSender
+from bankd.node.sender import CROWDED_BYTES, FrameSender
 from bankd.node.wake import Wake
 
 
@@ -61,6 +61,68 @@ async def test_connection_that_is_not_read_is_given_up_at_its_bound() -> None:  
         assert sender.closed
         assert not sender.push(b"late")
         assert sender.pending_bytes <= 1_000_000 + 10_000
+
+
+async def test_frames_pushed_in_one_burst_are_taken_by_a_kernel_that_has_room() -> None:
+    async with socket_pair() as (ours, theirs):
+        sender = FrameSender(ours, bytes_max=10_000)
+        pushed = [bytes([number]) * 1000 for number in range(50)]
+        assert all(sender.push(frame) for frame in pushed)
+        sender.flush()
+        received = bytearray()
+        while len(received) < 50_000:
+            received += await theirs.receive_some(1 << 16)
+        assert bytes(received) == b"".join(pushed)
+
+
+async def test_crowded_connection_has_room_again_once_it_is_read() -> None:
+    async with socket_pair() as (ours, theirs):
+        sender = FrameSender(ours, bytes_max=10**8)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.run)
+            while not sender.crowded:
+                sender.push(bytes(100_000))
+                sender.flush()
+            with trio.move_on_after(0) as scope:
+                await sender.wait_room()
+            assert scope.cancelled_caught
+            nursery.start_soon(sender.wait_room)
+            await wait_all_tasks_blocked()
+            received = 0
+            while sender.crowded:
+                received += len(await theirs.receive_some(1 << 16))
+            assert received > 0
+            nursery.cancel_scope.cancel()
+
+
+async def test_expected_answers_crowd_a_connection_until_they_are_given() -> None:
+    async with socket_pair() as (ours, _theirs):
+        sender = FrameSender(ours, bytes_max=10**8)
+        sender.expected_bytes = CROWDED_BYTES + 1
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.wait_room)
+            await wait_all_tasks_blocked()
+            assert nursery.child_tasks
+            sender.expected_bytes -= 1
+            sender.push(b"an answer")
+            sender.flush()
+
+
+async def test_rounds_in_which_nothing_is_taken_are_counted_until_a_piece_is() -> None:  # N07
+    async with socket_pair() as (ours, theirs):
+        sender = FrameSender(ours, bytes_max=10**8)
+        assert [sender.make_round() for _ in range(3)] == [0, 0, 0], "nothing waits, so nobody is slow"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.run)
+            sender.push(bytes(10**7))
+            sender.flush()
+            await wait_all_tasks_blocked()
+            assert [sender.make_round() for _ in range(3)] == [1, 2, 3]
+            for _ in range(20):
+                await theirs.receive_some(1 << 16)
+                await wait_all_tasks_blocked()
+            assert sender.make_round() == 0
+            nursery.cancel_scope.cancel()
 
 
 async def test_finish_sends_what_is_queued_and_ends() -> None:

@@ -106,8 +106,14 @@ class LoopCommitter:
         self._wal = wal
         self._on_durable = on_durable
         self._on_failed = on_failed
+        self._last_seq = 0
         self.held = False
         self.fail_with: Exception | None = None
+
+    def release(self) -> None:
+        """Let what was held back be known as durable, and hold nothing any more."""
+        self.held = False
+        self._on_durable(self._last_seq, 0.0)
 
     def commit_now(self, persist: Persist) -> float | None:
         return None  # so that what may be held back, or fail, goes one way
@@ -119,15 +125,12 @@ class LoopCommitter:
         if persist.entries or persist.hard_state is not None:
             self._wal.write([(persist.hard_state, persist.entries)])
             self._wal.sync()
+        self._last_seq = persist.write_seq
         if not self.held:
             self._on_durable(persist.write_seq, 0.0)
 
     def close(self) -> None:
         self._wal.close()
-
-
-async def close_at_once(committer: Committer) -> None:
-    committer.close()
 
 
 class FixedRandom:
@@ -154,8 +157,9 @@ class Host:
     scope: trio.CancelScope | None = None
     shutdown: trio.Event = attrs.field(factory=trio.Event)
     stopped: trio.Event = attrs.field(factory=trio.Event)
-    failure: BaseExceptionGroup[BaseException] | None = None
+    failure: Exception | None = None
     may_fail: bool = False
+    close_fails_with: Exception | None = None
 
 
 class World:
@@ -185,7 +189,7 @@ class World:
             listen=self.network.listen,
             connect=partial(self.network.connect, dialler=address_of(host.config.node.id)),
             commit=partial(self._committer, host),
-            close=close_at_once,
+            close=partial(self._close, host),
             wall_ns=lambda: 1_700_000_000_000_000_000 + int(trio.current_time() * 1e9),
             random=FixedRandom(NODES.index(host.config.node.id) + 1),
             free_bytes=self._free_bytes,
@@ -196,13 +200,18 @@ class World:
         try:
             with trio.CancelScope() as host.scope:
                 await serve(host.config, environment, host.shutdown, task_status=task_status)
-        except BaseExceptionGroup as group:
-            host.failure = group
+        except Exception as error:
+            host.failure = error
             if not host.may_fail:
                 raise
         finally:
             host.node = None
             host.stopped.set()
+
+    async def _close(self, host: Host, committer: Committer) -> None:
+        if host.close_fails_with is not None:
+            raise host.close_fails_with
+        committer.close()
 
     async def _free_bytes(self, _path: str) -> int:
         if isinstance(self.free_bytes, Exception):

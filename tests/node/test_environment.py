@@ -1,0 +1,115 @@
+"""The edges to the operating system: what a hung disk, a taken lock or a strange file system does to a node."""
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from bankd.errors import AddressUnusable, DataDirLocked, DiskFailed
+from bankd.node.causes import innermost
+from bankd.node.environment import close_in_thread, free_bytes_in_thread, listen_tcp
+from bankd.raft.ready import Persist
+from bankd.types import NodeId
+from tests.node.world import Network, World, run_world
+
+SPEED = 1000.0  # a second of the node's life in a millisecond
+N1 = NodeId("n1")
+
+
+class HungCommitter:
+    """Closes when it is let go, as a log does whose disk has hung."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.closed = threading.Event()
+
+    def submit(self, persist: Persist) -> None: ...
+
+    def commit_now(self, persist: Persist) -> float | None:
+        return None
+
+    def close(self) -> None:
+        self.let_go.wait()
+        self.closed.set()
+
+
+def test_log_whose_disk_hangs_does_not_keep_the_process_for_ever() -> None:  # P06
+    committer = HungCommitter()
+    with pytest.raises(DiskFailed, match="did not finish its last write"):
+        trio.run(close_in_thread, committer, clock=MockClock(rate=SPEED))
+    assert not committer.closed.is_set(), "it was waited for, or this test tests nothing"
+    committer.let_go.set()
+
+
+def test_log_is_closed_although_everything_is_cancelled() -> None:
+    committer = HungCommitter()
+    committer.let_go.set()
+
+    async def main() -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await close_in_thread(committer)
+
+    trio.run(main)
+    assert committer.closed.is_set()
+
+
+def test_directory_stays_locked_while_the_last_write_may_be_under_way(tmp_path: Path) -> None:  # D21
+    async def scenario(world: World) -> None:
+        host = world.hosts[N1]
+        host.may_fail, host.close_fails_with = True, DiskFailed("the disk did not finish its last write")
+        await world.start("n1")
+        await world.crash(N1)
+        assert isinstance(innermost(host.failure or Exception()), DiskFailed)
+        with pytest.raises(ExceptionGroup) as refused:
+            async with trio.open_nursery() as nursery:
+                await World(tmp_path, nursery, host.config.limits).start("n1")
+        assert isinstance(innermost(refused.value), DataDirLocked)
+
+    run_world(tmp_path, scenario)
+
+
+def test_node_that_cannot_listen_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(_network: Network, _address: str) -> list[trio.abc.Listener[trio.abc.Stream]]:
+        raise AddressUnusable("taken")
+
+    async def scenario(world: World) -> None:
+        world.hosts[N1].may_fail = True
+        with monkeypatch.context() as patch:
+            patch.setattr(Network, "listen", taken)
+            with pytest.raises(RuntimeError, match="exited without calling"):
+                await world.start("n1")
+        assert isinstance(world.hosts[N1].failure, AddressUnusable)
+        await world.start("n1")
+
+    run_world(tmp_path, scenario)
+
+
+def test_file_system_that_does_not_say_its_free_space_ends_the_node_with_words(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        host = world.hosts[N1]
+        host.may_fail = True
+        await world.start("n1")
+        world.free_bytes = DiskFailed("data: statvfs failed")
+        await host.stopped.wait()
+        assert isinstance(innermost(host.failure or Exception()), DiskFailed)
+
+    run_world(tmp_path, scenario)
+
+
+async def test_missing_directory_is_a_failed_disk(tmp_path: Path) -> None:
+    assert await free_bytes_in_thread(str(tmp_path)) > 0
+    with pytest.raises(DiskFailed, match="statvfs failed"):
+        await free_bytes_in_thread(str(tmp_path / "missing"))
+
+
+async def test_accepted_connections_are_probed_by_the_system() -> None:  # N06
+    (listener,) = await listen_tcp("127.0.0.1:0")
+    assert isinstance(listener, trio.SocketListener)
+    port = listener.socket.getsockname()[1]
+    async with listener, await trio.open_tcp_stream("127.0.0.1", port), await listener.accept() as accepted:
+        assert accepted.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
