@@ -10,7 +10,7 @@ from grpc_status import rpc_status
 
 from bankd.pb import bank_pb2, bank_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 
-DEADLINE_S = 20.0  # generous: a test that needs a deadline sets its own
+DEADLINE_S = 60.0  # generous: against a test that hangs
 
 
 @attrs.frozen
@@ -53,7 +53,12 @@ class Bank:
         self.ledger = ledger_pb2_grpc.LedgerServiceStub(channel)  # type: ignore[no-untyped-call]
 
     def create(
-        self, account: str, initial_balance: int = 0, *, request_id: str | None = None, timeout_s: float = DEADLINE_S
+        self,
+        account: str,
+        initial_balance: int = 0,
+        *,
+        request_id: str | None = None,
+        timeout_s: float | None = DEADLINE_S,
     ) -> bank_pb2.CreateAccountResponse:
         request = bank_pb2.CreateAccountRequest(
             account=bank_pb2.AccountId(id=account),
@@ -69,7 +74,7 @@ class Bank:
         return answer
 
     def transfer(
-        self, source: str, target: str, amount: int, tx_id: str, *, timeout_s: float = DEADLINE_S
+        self, source: str, target: str, amount: int, tx_id: str, *, timeout_s: float | None = DEADLINE_S
     ) -> bank_pb2.TransferResponse:
         answer: bank_pb2.TransferResponse = self.bank.Transfer(
             transfer_request(source, target, amount, tx_id), timeout=timeout_s

@@ -13,7 +13,7 @@ from bankd.gateway.health import HealthService
 from bankd.gateway.serve import make_server, open_port
 from bankd.gateway.service import BankGateway
 
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 120
 IN_FLIGHT_MAX = 1000
 
 
