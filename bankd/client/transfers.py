@@ -49,18 +49,21 @@ class TransferBatch:
         return Call(Method.SUBMIT_TRANSFERS, body, self.decode, write=True)
 
     def decode(self, body: bytes) -> list[Transfer]:
+        """Every row's result: as if all took effect in this entry, then those of which more was said."""
         columns = self.columns
         rows = len(columns.tx_ids)
         done = decode_submit_transfers(body, rows)
-        if not done.details and done.outcomes.count(_OK) == rows:
-            index, time_ns = done.index, done.time_ns
-            return [
-                Transfer(tx_id, source, target, amount, _OK, index, time_ns)
-                for tx_id, source, target, amount in zip(
-                    columns.tx_ids, columns.sources, columns.targets, columns.amounts, strict=True
-                )
-            ]
-        return [self._row_result(row, done) for row in range(rows)]
+        outcomes, details, index, time_ns = done.outcomes, done.details, done.index, done.time_ns
+        results = [
+            Transfer(tx_id, source, target, amount, _OK, index, time_ns)
+            for tx_id, source, target, amount in zip(
+                columns.tx_ids, columns.sources, columns.targets, columns.amounts, strict=True
+            )
+        ]
+        if details or outcomes.count(_OK) < rows:
+            for row in [row for row in range(rows) if outcomes[row] != _OK or row in details]:
+                results[row] = self._row_result(row, done)
+        return results
 
     def failed(self, error: BankError) -> list[Transfer]:
         """Every row without an answer, for the same cause."""
@@ -119,6 +122,8 @@ def outcome_unknown(intent_id: str, why: str) -> OutcomeUnknown:
 
 
 def _row_refusal(transfer: Transfer, outcome: int, detail: RowDetail) -> Refusal | None:
+    if outcome == _OK:
+        return None
     ids = {"client_tx_id": transfer.tx_id, "from": transfer.source, "to": transfer.target}
     if outcome == ROW_ID_CONFLICT:
         message = f"id {transfer.tx_id} is recorded with other fields: {', '.join(detail.differs)}"
@@ -127,8 +132,6 @@ def _row_refusal(transfer: Transfer, outcome: int, detail: RowDetail) -> Refusal
         )
     if outcome == ROW_MALFORMED:
         return Refusal(Code.INVALID_ARGUMENT, "COMMAND_MALFORMED", "the transfer could not be judged", metadata=ids)
-    if transfer.status == _OK:
-        return None
     if transfer.status == TransferStatus.COMMITTED_INSUFFICIENT_FUNDS:
         ids |= {"available": str(detail.available or 0), "needed": str(transfer.amount)}
     reason = _REFUSED[transfer.status]
