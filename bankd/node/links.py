@@ -166,11 +166,11 @@ class PeerLink:
         async with stream:
             receive = self._buffer.receiver(stream)
             with trio.fail_after(CONNECT_S):
-                early = await self._greet(stream, receive, decoder)
-            await self._talk(stream, receive, decoder, early)
+                await self._greet(stream, receive, decoder)
+            await self._talk(stream, receive, decoder)
 
-    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> list[Frame]:
-        """Exchange Hellos; returns what the peer said right behind its own."""
+    async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
+        """Exchange Hellos. What the peer may say right behind its own answers nothing that was asked."""
         ours = self._hello()
         await stream.send_all(encode_hello(ours))
         frames = await receive_first(receive, decoder)
@@ -182,19 +182,18 @@ class PeerLink:
         if refusal is not None:
             raise HandshakeRefused(refusal)
         self._book.met(theirs.node_id, theirs.incarnation)
-        return frames[1:]
 
-    async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder, early: list[Frame]) -> None:
+    async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
         sender = FrameSender(stream, bytes_max=OUTBOX_BYTES_MAX)
         self._sender = sender
         self._pulse = Pulse(ping_every_ticks=self._ping_every_ticks)
+        self.last_heard_s = trio.current_time()
         self._last_failure = ""
         log.info("peer_connected peer=%s", self.peer)
         try:
             with sender.scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(sender.run)
-                    self._take_all(early)
                     await self._receive(receive, decoder)
             raise SilentPeer("nothing was heard for too long, or less taken in than was sent")
         finally:
@@ -204,15 +203,12 @@ class PeerLink:
 
     async def _receive(self, receive: Receive, decoder: FrameDecoder) -> None:
         while data := await receive():
-            self._take_all(decoder.feed(data))
+            self._pulse.heard()
+            self.last_heard_s = trio.current_time()
+            reached = {sender for frame in decoder.feed(data) if (sender := self._take(frame)) is not None}
+            for sender in reached:
+                sender.flush()
         raise trio.BrokenResourceError("closed by the peer")
-
-    def _take_all(self, frames: list[Frame]) -> None:
-        self._pulse.heard()
-        self.last_heard_s = trio.current_time()
-        reached = {sender for frame in frames if (sender := self._take(frame)) is not None}
-        for sender in reached:
-            sender.flush()
 
     def _take(self, frame: Frame) -> FrameSender | None:
         """Take one frame in; returns whom it had an answer for."""

@@ -40,8 +40,9 @@ class Guest(Protocol):
 
 
 class Roster:
-    def __init__(self, room: Room, *, peer_quiet_rounds_max: int) -> None:
+    def __init__(self, room: Room, *, peer_quiet_rounds_max: int, outboxes_bytes_max: int = OUTBOXES_BYTES_MAX) -> None:
         self._room = room
+        self._outboxes_bytes_max = outboxes_bytes_max
         self._peer_quiet_rounds_max = peer_quiet_rounds_max
         self._ungreeted: dict[trio.CancelScope, None] = {}  # the oldest first
         self._clients: dict[Guest, None] = {}
@@ -104,7 +105,7 @@ class Roster:
 
     def _bound_outboxes(self) -> None:
         senders = [guest.sender for guest in self if not guest.sender.closed]
-        excess = sum(sender.pending_bytes for sender in senders) - OUTBOXES_BYTES_MAX
+        excess = sum(sender.pending_bytes for sender in senders) - self._outboxes_bytes_max
         for sender in sorted(senders, key=lambda sender: sender.pending_bytes, reverse=True):
             if excess <= 0:
                 return

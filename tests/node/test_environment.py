@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from bankd.errors import AddressUnusable, DataDirLocked, DiskFailed
+from bankd.errors import AddressUnusable, DataDirLocked, DiskFailed, LogDamaged
 from bankd.node.causes import innermost
 from bankd.node.environment import close_in_thread, free_bytes_in_thread, listen_tcp
 from bankd.raft.ready import Persist
@@ -83,6 +83,24 @@ def test_node_that_cannot_listen_leaves_nothing_open(tmp_path: Path, monkeypatch
             with pytest.raises(RuntimeError, match="exited without calling"):
                 await world.start("n1")
         assert isinstance(world.hosts[N1].failure, AddressUnusable)
+        await world.start("n1")
+
+    run_world(tmp_path, scenario)
+
+
+def test_node_that_finds_its_log_damaged_leaves_nothing_open(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        host = world.hosts[N1]
+        await world.start("n1")
+        await world.crash(N1)
+        (segment,) = (Path(host.config.node.data_dir) / "wal").glob("*.wal")
+        sound = segment.read_bytes()
+        segment.write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+        host.may_fail = True
+        with pytest.raises(RuntimeError, match="exited without calling"):
+            await world.start("n1")
+        assert isinstance(host.failure, LogDamaged)
+        segment.write_bytes(sound)
         await world.start("n1")
 
     run_world(tmp_path, scenario)

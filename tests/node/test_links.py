@@ -142,6 +142,19 @@ def test_link_that_breaks_under_a_forwarded_call_answers_it_once_as_unknown(meth
     run_with_peer(scenario)
 
 
+def test_call_whose_deadline_passes_is_answered_and_a_late_answer_dropped() -> None:
+    async def scenario(peer: Peer) -> None:
+        assert peer.forward(call_id=77) is None
+        (sent,) = await peer.frames()
+        peer.link.tick(trio.current_time() + 2 * FAR_S)
+        (answer,) = await peer.answers()
+        assert (answer.call_id, decode_refusal(answer.body).reason) == (77, "OUTCOME_UNKNOWN")
+        await peer.stream.send_all(encode_frame(FrameKind.RESPONSE, Method.TRANSFER, sent.call_id, b"done"))
+        assert await peer.answers() == []
+
+    run_with_peer(scenario)
+
+
 def test_call_that_meets_no_connection_is_refused_and_never_answered_again() -> None:
     async def scenario(peer: Peer) -> None:
         await peer.stream.aclose()

@@ -25,8 +25,10 @@ class Nowhere:
     def __init__(self, breaks_on: str = "") -> None:
         self.breaks_on = breaks_on
         self.replies: list[Reply] = []
+        self.sends = 0
 
     def send(self, messages: Sequence[Message]) -> None:
+        self.sends += 1
         assert self.breaks_on != "send", "planted"
 
     def reply(self, replies: Sequence[Reply]) -> None:
@@ -59,6 +61,9 @@ class Quick:
             self._on_failed(DiskFailed("planted"))
         else:
             self._on_durable(persist.write_seq, 0.0)
+
+    def complete(self, write_seq: int) -> None:
+        self._on_durable(write_seq, 0.0)
 
     def close(self) -> None: ...
 
@@ -109,3 +114,14 @@ async def test_healthy_replica_of_one_leads_writes_and_answers() -> None:
     assert loop.replica.leads
     assert committer.writes > 0
     assert [reply.reply_to for reply in outside.replies] == ["caller"]
+
+
+async def test_write_that_completes_after_the_failure_lets_nothing_leave() -> None:
+    outside = Nowhere("observe")
+    loop, committer = make(outside)
+    for _ in range(TICKS):
+        loop.post_now([TICKED])
+    before = outside.sends
+    committer.complete(1000)
+    await wait_all_tasks_blocked()
+    assert outside.sends == before

@@ -98,6 +98,20 @@ def test_forwarded_call_hops_once_and_then_names_the_leader(tmp_path: Path) -> N
     run_world(tmp_path, scenario)
 
 
+def test_forwarded_call_leaves_at_once_and_not_with_the_next_heartbeat(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        await world.start()
+        await world.wait_leader()
+        await trio.sleep(ELECTION_TIMEOUT_S)
+        caller = await world.dial(world.followers()[0])
+        began = trio.current_time()
+        for number in range(20):
+            assert (await caller.call(Method.CREATE_ACCOUNT, create(f"a{number}"))).kind is FrameKind.RESPONSE
+        assert trio.current_time() == began, "in a world without latency, nothing waited for a timer"
+
+    run_world(tmp_path, scenario)
+
+
 def test_hello_of_a_node_tells_clients_who_leads_and_who_else_is_there(tmp_path: Path) -> None:
     async def scenario(world: World) -> None:
         await world.start()
