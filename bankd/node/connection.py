@@ -2,9 +2,11 @@
 
 The frames of one receive are judged one by one by what can be seen in each alone, and handed to the
 loop as one batch. Answers leave through the connection's `FrameSender`; while that is crowded no
-further request is taken in, so what one connection can ask for at a time is bounded by what it takes.
+further request is taken in, so what one connection can ask for at a time is bounded by what it takes:
+a client is not read any further; a peer is, and refused, because the very messages that let its calls
+be answered come on the same connection.
 
-Limits: while a connection is crowded its pings wait, too.
+Limits: while a client's connection is crowded its pings wait, too.
 """
 
 from typing import Final
@@ -54,7 +56,7 @@ class Connection:
         while data := await receive():
             self.heard = True
             for frame in decoder.feed(data):
-                if self.sender.crowded:
+                if self.sender.crowded and self.peer is None:
                     self._hand_in()
                     await self.sender.wait_room()
                 self._take(frame)
@@ -88,6 +90,8 @@ class Connection:
         node = self._node
         if node.draining:
             self._refuse(frame, SHUTTING_DOWN)
+        elif self.peer is not None and self.sender.crowded:
+            self._refuse(frame, refusals.overloaded())
         elif frame.method in LEADER_ONLY and not node.replica.leads:
             self._forward(frame)
         else:

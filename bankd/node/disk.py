@@ -36,14 +36,13 @@ OnFailed = Callable[[Exception], None]
 
 class DiskWriter:
     """`durable(write_seq, messages)` is called in the event loop, in the order of the writes, and `failed(error)`
-    for what went wrong; after that `durable` is not called any more."""
+    for what went wrong there or on the way; what is called after that is for them to ignore."""
 
     def __init__(self, *, durable: Callable[[int, list[Message]], None], failed: Callable[[Exception], None]) -> None:
         self._durable = durable
         self._failed = failed
         self._held: deque[tuple[int, tuple[Message, ...]]] = deque()
         self._token = trio.lowlevel.current_trio_token()
-        self._broken = False
         self._durations_s: deque[float] = deque(maxlen=DURATIONS_KEPT)
         self._committer: Committer | None = None
 
@@ -81,7 +80,7 @@ class DiskWriter:
         self._soon(self._on_durable_soon, write_seq, duration_s)
 
     def _on_failed_in_thread(self, error: Exception) -> None:
-        self._soon(self._on_failed, error)
+        self._soon(self._failed, error)
 
     def _soon(self, callback: Callable[[*Ts], None], *arguments: *Ts) -> None:
         try:
@@ -93,17 +92,11 @@ class DiskWriter:
         try:
             self._on_durable(write_seq, duration_s)
         except Exception as error:  # raised from here it would be a bug of trio's; the loop's task raises it
-            self._on_failed(error)
+            self._failed(error)
 
     def _on_durable(self, write_seq: int, duration_s: float) -> None:
-        if self._broken:
-            return
         self._durations_s.append(duration_s)
         messages: list[Message] = []
         while self._held and self._held[0][0] <= write_seq:
             messages += self._held.popleft()[1]
         self._durable(write_seq, messages)
-
-    def _on_failed(self, error: Exception) -> None:
-        self._broken = True
-        self._failed(error)

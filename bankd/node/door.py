@@ -110,8 +110,9 @@ class Doors:
     def _judge(self, ours: Hello, theirs: Hello) -> Refusal | None:
         if theirs.role is PeerRole.CLIENT:
             refusal = judge_hello(ours, theirs)
-            has_room = refusal is not None or self.roster.make_room_for_client()
-            return refusal if has_room else TOO_MANY_CONNECTIONS
+            if refusal is None and not self.roster.make_room_for_client():
+                return TOO_MANY_CONNECTIONS
+            return refusal
         book = self._node.book
         refusal = judge_hello(ours, theirs, expected_incarnation=book.incarnations.get(theirs.node_id))
         if refusal is None and theirs.node_id not in book.addresses:

@@ -50,7 +50,7 @@ class Opened:
         return self.data_dir.identity
 
     def close(self) -> None:
-        """Give both back, unless somebody else has the log by now, who closes it first."""
+        """Give both back. For whoever has not passed the log on; otherwise its new owner closes it, before the directory."""
         self.wal.close()
         self.data_dir.close()
 

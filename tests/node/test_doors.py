@@ -6,18 +6,23 @@ import pytest
 import trio
 
 from bankd.errors import HandshakeRefused
+from bankd.node.calls import ANSWER_BYTES
 from bankd.node.causes import TEXT_CHARS_MAX
 from bankd.node.descriptors import room_within
 from bankd.node.logs import RATIONED_LINES_MAX
 from bankd.node.roster import IDLE_ROUNDS
+from bankd.node.sender import CROWDED_BYTES
 from bankd.types import NodeId
+from bankd.wire import client_codec as codec
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole
 from bankd.wire.methods import Method
+from bankd.wire.refusals import decode_refusal
 from tests.node.world import CLUSTER, ELECTION_TIMEOUT_S, NODES, Caller, World, address_of, run_world
 
 OPEN_FILES_MAX = 128
 ROOM = room_within(OPEN_FILES_MAX, peers=len(NODES) - 1)
+CALLS_MAX = CROWDED_BYTES // ANSWER_BYTES + 100  # more than a connection may have under way
 N1, N2 = NODES[:2]
 
 
@@ -128,6 +133,31 @@ def test_second_connection_of_a_peer_takes_the_place_of_the_first(tmp_path: Path
         assert not await ended(second)
 
     run_world(tmp_path, scenario)
+
+
+def test_calls_that_a_peer_forwards_in_a_flood_are_refused_and_its_other_words_are_heard(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        await world.start()
+        leader = await world.wait_leader()
+        gone, slow = world.followers()
+        hello = peer_hello(world, gone)
+        await world.crash(gone)
+        committer = world.hosts[slow].committer
+        assert committer is not None
+        committer.held = True  # so that no call is answered, and commits depend on what peers say
+        caller = await world.dial(leader, hello)
+        for number in range(CALLS_MAX):
+            await caller.send(Method.CREATE_ACCOUNT, codec.encode_create_account(f"a{number}", 0, None))
+        await world.pause()
+        assert 0 < world.node(leader).calls_under_way < CALLS_MAX
+        reason = decode_refusal((await caller.receive()).body).reason
+        assert reason == "OVERLOADED"
+        await caller.stream.send_all(encode_frame(FrameKind.PING, Method.NONE, 7))
+        while (frame := await caller.receive()).kind is not FrameKind.PONG:
+            assert frame.kind is FrameKind.ERROR
+        assert frame.call_id == 7
+
+    run_world(tmp_path, scenario, max_in_flight=2 * CALLS_MAX)
 
 
 def test_hello_can_neither_forge_a_line_in_the_log_nor_fill_it(
