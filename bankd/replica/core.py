@@ -217,6 +217,9 @@ class Replica:
 
     def _carry_out(self, ready: Ready) -> None:
         backlog = self._applying.backlog
+        # A leader waits for what a follower writes, and nobody for what it applies: the write goes first, and
+        # applying has the next turn. Once, so that a stream of writes cannot put it off for ever.
+        write_first = ready.persist is not None and not self.leads and not backlog
         backlog.extend(ready.committed)  # before the role changes, which spare calls that are committed
         for event in ready.events:
             if isinstance(event, RoleChanged):
@@ -224,7 +227,8 @@ class Replica:
             elif isinstance(event, LeadershipTransferAborted):
                 self._hand_over.aborted(event, self.raft.node_id, self._answer)
         self._hand_over.follow(self.raft, self._answer)
-        self._apply_ns_left = self._applying.apply(self._apply_ns_left, self._replies)
+        if not write_first:
+            self._apply_ns_left = self._applying.apply(self._apply_ns_left, self._replies)
         if not self._may_propose:
             # Serving means that the no-op is committed; nothing left to apply, that every earlier stamp is seen.
             self._may_propose = self.raft.can_serve and not backlog

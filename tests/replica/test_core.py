@@ -152,6 +152,7 @@ def test_deposed_leader_answers_what_is_committed_with_its_outcome() -> None:  #
     group.write(N1, "w", create("a"))
     newer = Term(leader.raft.term + 1)
     commit_and_depose(group, by=HeartbeatRequest(N1, N3, newer, LogIndex(0)))
+    group.carry_out(N1)  # its new term was written first
     assert not leader.leads
     assert group.answers["w"] == AccountCreated(True, leader.raft.last_index)
 
@@ -165,6 +166,7 @@ def test_deposed_leader_answers_what_is_committed_even_if_it_is_not_applied_at_o
         group.write(N1, f"w{number}", create(f"a{number}"))
     monkeypatch.setattr(costs, "APPLY_NS_MAX", 1)  # one entry a turn
     commit_and_depose(group, by=HeartbeatRequest(N1, N3, Term(leader.raft.term + 1), LogIndex(0)))
+    group.carry_out(N1)
     assert [*group.answers] == ["w0"]
     while group.carry_out(N1).more:
         pass
@@ -180,7 +182,8 @@ def test_entry_that_a_newer_leader_put_in_the_place_of_ours_answers_no_call_of_o
     leader.step(
         Received(AppendRequest(N1, N3, Term(term + 1), LogIndex(last - 1), term, last, (theirs,))), group.now_ns
     )
-    group.carry_out(N1)
+    while group.carry_out(N1).more:
+        pass
     assert leader.ledger.applied_index == last
     assert refusal(group, "w").reason == "OUTCOME_UNKNOWN"
 
@@ -510,6 +513,7 @@ def test_entry_of_an_unknown_version_stops_the_node_before_it_is_applied() -> No
     future = Entry(LogIndex(2), Term(1), EntryType.COMMANDS, b"\x08\x63")
     message = AppendRequest(N2, N1, group.replicas[N1].raft.term, LogIndex(1), Term(1), LogIndex(2), (future,))
     follower.step(Received(message), 0)
+    follower.ready(0)  # which writes it
     for _ in range(2):  # whoever asks again gets the same error
         with pytest.raises(UnknownEntryVersion):
             follower.ready(0)
@@ -534,11 +538,27 @@ def follower_with_backlog(group: Group, commands: Sequence[Command]) -> Replica:
     return follower
 
 
+def test_follower_hands_out_what_it_must_write_before_it_applies_and_puts_applying_off_once() -> None:
+    group = Group()
+    group.elect(N1)
+    group.pass_ticks(N1, 2)
+    follower = follower_with_backlog(group, [create("a")])
+    before = follower.ledger.applied_index
+    effects = group.carry_out(N2)
+    assert [len(persist.entries) for persist in effects.persists] == [1]
+    assert effects.more
+    assert follower.ledger.applied_index == before
+    follower_with_backlog(group, [create("b")])  # another write, with what is committed still to apply
+    assert group.carry_out(N2).persists
+    assert follower.ledger.applied_index > before, "a stream of writes must not put it off for ever"
+
+
 def test_long_replay_is_applied_in_slices_that_leave_room_for_other_work() -> None:  # P05
     group = Group()
     group.elect(N1)
     group.pass_ticks(N1, 2)
     follower = follower_with_backlog(group, [create(f"a{number}") for number in range(3000)])
+    group.carry_out(N2)  # which writes them
     slices = []
     more = True
     while more:
