@@ -1,6 +1,6 @@
 """Three real processes under load while their leaders are killed: the promise that the project exists for."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,12 +38,15 @@ async def pause() -> None:
     await trio.sleep(0.01)
 
 
-async def under_load(cluster: LocalCluster, load: Load, disturb) -> None:  # type: ignore[no-untyped-def]
+async def under_load(cluster: LocalCluster, load: Load, disturb: Callable[[], Awaitable[None]]) -> None:
+    """Disturb a cluster while clients move money; at the end every node is up again."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: load.run(cluster.endpoints, cluster.name, clients=3, tasks=4))
         await disturb()
         load.stopping = True
         nursery.cancel_scope.deadline = trio.current_time() + 2 * CALL_S_MAX
+    for node in cluster.nodes.values():
+        cluster.wait_answers(node)
 
 
 def test_ten_leaders_killed_in_a_row_lose_nothing_and_double_nothing(cluster: LocalCluster) -> None:  # P01, S1, M3
