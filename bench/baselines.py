@@ -29,8 +29,11 @@ trio.run(trio.serve_tcp, echo, int(sys.argv[1]))
 """
 
 
-def fdatasync_latencies_s(directory: Path, count: int) -> list[float]:
-    """Overwrite 4 KiB of a file of written zeros and fdatasync it, `count` times; seconds each, sorted."""
+def fdatasync_latencies_s(directory: Path, count: int, *, pause_s: float = 0.0) -> list[float]:
+    """Overwrite 4 KiB of a file of written zeros and fdatasync it, `count` times; seconds each, sorted.
+
+    With `pause_s` before each: what a disk gives to somebody who does not keep it busy.
+    """
     path = directory / "fdatasync.baseline"
     with path.open("wb+") as file:
         file.write(bytes(count * WRITE_BYTES))
@@ -38,6 +41,7 @@ def fdatasync_latencies_s(directory: Path, count: int) -> list[float]:
         os.fsync(file.fileno())
         latencies = []
         for number in range(count):
+            time.sleep(pause_s)
             began = time.perf_counter()
             os.pwrite(file.fileno(), b"x" * WRITE_BYTES, number * WRITE_BYTES)
             os.fdatasync(file.fileno())

@@ -80,6 +80,19 @@ async def transfers(client: BankClient, *, callers: int, seconds: float) -> Rate
     return await run_callers(call, callers=callers, seconds=seconds)
 
 
+def blocking_transfers(cluster: LocalCluster, *, seconds: float) -> Rate:
+    """One transfer a call, one call at a time, through the blocking client."""
+    latencies: list[float] = []
+    with cluster.client() as client:
+        client.transfer(account(0), account(1), 1)
+        began = time.perf_counter()
+        while (start := time.perf_counter()) < began + seconds:
+            number = next(_numbers)
+            client.transfer(account(number), account(number * 7 + 1), 1)
+            latencies.append(time.perf_counter() - start)
+    return Rate(len(latencies) / seconds, sorted(latencies))
+
+
 async def batches(client: BankClient, *, seconds: float) -> Rate:
     """A thousand transfers a call, a few calls under way."""
 
@@ -103,7 +116,10 @@ async def reads(client: BankClient, *, callers: int, seconds: float) -> Rate:
 
 
 async def failover_s(client: BankClient, cluster: LocalCluster) -> float:
-    """Kill the leader with SIGKILL under one caller; seconds until the next acknowledged transfer. Restarts it."""
+    """Kill the leader with SIGKILL under one caller; seconds until the next acknowledged transfer.
+
+    Restarts it, and waits until it serves what the others do.
+    """
     leader = await trio.to_thread.run_sync(cluster.wait_leader)
     await client.transfer(account(0), account(1), 1)
     cluster.nodes[leader].kill()
@@ -111,7 +127,9 @@ async def failover_s(client: BankClient, cluster: LocalCluster) -> float:
     await client.transfer(account(0), account(1), 1, timeout_s=60)
     passed = time.perf_counter() - began
     cluster.nodes[leader].start()
-    await trio.to_thread.run_sync(cluster.wait_leader)
+    await trio.to_thread.run_sync(cluster.wait_answers, cluster.nodes[leader])
+    index = (await client.get_balance(account(0))).index
+    await client.cluster.digest(index, endpoint=cluster.addresses[leader], timeout_s=60)
     return passed
 
 
