@@ -8,12 +8,13 @@ Rules
   used up the node at hand will do: every node passes calls on.
 - A node that can name no leader may be cut off from the others: the next one is tried.
 - When every known node failed, the next circle waits for a backoff.
-
-Limit: a client that sits on a follower notices a leadership that moves quietly only when that
-follower refuses or the connection ends; until then its calls take one hop more.
+- A write whose answer took a hop says that this node does not lead (any more). The client greets anew, to be
+  told who does, at most every LEADER_SOUGHT_EVERY_S: a leader that it cannot reach is no reason to
+  reconnect for ever.
 """
 
 from math import inf
+from typing import Final
 
 import attrs
 
@@ -26,6 +27,8 @@ from bankd.client.retry import Backoff
 from bankd.errors import Code, Refusal
 from bankd.wire.frames import Frame
 from bankd.wire.hello import Hello, PeerRole
+
+LEADER_SOUGHT_EVERY_S: Final = 5.0
 
 
 @attrs.frozen
@@ -60,6 +63,7 @@ class Connector:
         self._opening: Link | None = None
         self._retired: list[Link] = []
         self._circles = 0  # failed in a row
+        self._leader_sought_at = -inf
 
     @property
     def known_addresses(self) -> tuple[str, ...]:
@@ -102,6 +106,12 @@ class Connector:
         """A node brought a result."""
         self._endpoints.answered()
         self.trouble = None
+
+    def passed_on(self, link: Link, now: float) -> None:
+        """An answer came by way of another node: look for the leader anew, now and then."""
+        if link is self.current and self._follow_leader and now - self._leader_sought_at >= LEADER_SOUGHT_EVERY_S:
+            self._leader_sought_at = now
+            self.retire(link)
 
     def steer(self, link: Link, refusal: Refusal, now: float) -> bool:
         """Turn to another node when this one says so, or cannot serve; True when a leader was named."""

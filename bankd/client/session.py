@@ -35,7 +35,7 @@ from bankd.client.retry import Backoff
 from bankd.client.transfers import TransferRow
 from bankd.client.verdicts import closed_error, deadline_error, final_error, lost, unreachable
 from bankd.errors import BankError, HandshakeRefused, ProtocolError, Refusal
-from bankd.wire.frames import Frame, FrameKind
+from bankd.wire.frames import FLAG_HOPPED, Frame, FrameKind
 from bankd.wire.refusals import decode_refusal, to_error
 
 T = TypeVar("T")
@@ -231,6 +231,9 @@ class Session:
         match frame.kind:
             case FrameKind.RESPONSE:
                 self._answered(link, frame)
+                if frame.flags & FLAG_HOPPED:
+                    self._connector.passed_on(link, now)
+                    self._seek(now)
             case FrameKind.ERROR if frame.call_id == 0:
                 self._lose(link, decode_refusal(frame.body), now)
             case FrameKind.ERROR:

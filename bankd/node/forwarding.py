@@ -11,7 +11,7 @@ import attrs
 from bankd.errors import Code, Refusal
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
-from bankd.wire.frames import Frame, FrameKind, encode_frame
+from bankd.wire.frames import FLAG_HOPPED, Frame, FrameKind, encode_frame
 from bankd.wire.methods import WRITES
 from bankd.wire.refusals import encode_refusal
 
@@ -49,7 +49,8 @@ class ForwardedCalls:
         call = self._calls.pop(answer.call_id, None)
         if call is None:
             return None
-        call.back.push(encode_frame(answer.kind, call.method, call.call_id, answer.body, flags=answer.flags))
+        flags = answer.flags | FLAG_HOPPED  # so that the client may look for the leader itself
+        call.back.push(encode_frame(answer.kind, call.method, call.call_id, answer.body, flags=flags))
         return call.back
 
     def expire(self, now_s: float) -> None:

@@ -139,12 +139,12 @@ class Table:
         """The requests among them."""
         return [frame for frame in self.frames(link) if frame.kind is FrameKind.REQUEST]
 
-    def receive(self, link: Link, kind: FrameKind, call_id: int = 0, body: bytes = b"") -> None:
-        self.session.received(link, encode_frame(kind, Method.NONE, call_id, body), self.now)
+    def receive(self, link: Link, kind: FrameKind, call_id: int = 0, body: bytes = b"", *, flags: int = 0) -> None:
+        self.session.received(link, encode_frame(kind, Method.NONE, call_id, body, flags=flags), self.now)
 
-    def answer(self, link: Link, frame: Frame) -> None:
+    def answer(self, link: Link, frame: Frame, *, flags: int = 0) -> None:
         """The good answer: every transfer committed at index 7, every balance 42."""
-        self.receive(link, FrameKind.RESPONSE, frame.call_id, good_answer(frame))
+        self.receive(link, FrameKind.RESPONSE, frame.call_id, good_answer(frame), flags=flags)
 
     def refuse(self, link: Link, frame: Frame, refusal: Refusal = NO_LEADER) -> None:
         self.receive(link, FrameKind.ERROR, frame.call_id, encode_refusal(refusal))

@@ -20,7 +20,7 @@ from bankd.errors import (
 )
 from bankd.status import LeadershipMoved
 from bankd.types import TransferStatus
-from bankd.wire.frames import FrameKind
+from bankd.wire.frames import FLAG_HOPPED, FrameKind
 from tests.client.table import NO_LEADER, Table, leader_is, tx_ids
 
 BUSY = Refusal(Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "busy", retryable=True, retry_after_ms=500)
@@ -180,6 +180,25 @@ def test_leader_under_another_name_is_not_left() -> None:
     table.balance()
     link = table.greet(node_id="n1", leader=("n1", "127.0.0.1:1"))
     assert len(table.sent(link)) == 1
+
+
+def test_answer_that_took_a_hop_makes_the_client_look_for_the_leader_but_not_all_the_time() -> None:
+    table = Table.of("n1:1")
+    first = table.transfer()
+    follower = table.greet()  # greeted while nobody led
+    [frame] = table.sent(follower)
+    table.answer(follower, frame, flags=FLAG_HOPPED)
+    table.grant()
+    assert (first.done, follower in table.closed) == (True, True)
+    table.transfer()
+    again = table.greet(leader=("n2", "n2:2"))
+    assert table.opening().address == "n2:2"
+    table.break_off(table.opening())  # the leader cannot be reached from here
+    again = table.greet(leader=("n2", "n2:2"))
+    [frame] = table.sent(again)
+    table.answer(again, frame, flags=FLAG_HOPPED)
+    table.grant()
+    assert again not in table.closed
 
 
 def test_named_leader_that_is_gone_leaves_the_follower_as_a_way() -> None:

@@ -113,6 +113,7 @@ def test_answer_of_the_leader_comes_back_under_the_callers_id() -> None:
             await peer.stream.send_all(encode_frame(FrameKind.RESPONSE, Method.TRANSFER, sent.call_id, b"done"))
         (answer,) = await peer.answers()
         assert (answer.kind, answer.call_id, answer.body) == (FrameKind.RESPONSE, 77, b"done")
+        assert answer.flags == FLAG_HOPPED, "the client may want to look for the leader itself"
         assert peer.link.waiting_calls == 0
 
     run_with_peer(scenario)
