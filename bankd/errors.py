@@ -61,8 +61,6 @@ class Refusal:
 class BankError(Exception):
     """A call that did not bring a result. Raised by the clients; `code` and `reason` are for programs."""
 
-    default_code: ClassVar[Code] = Code.UNKNOWN
-
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
