@@ -21,8 +21,9 @@ def play(cluster: LocalCluster, *, kept: bool) -> None:
     """
     with cluster.client(timeout_s=CALL_S_MAX) as client:
         accounts = sample_balances(Book.opened(client))
-    print(invitation(cluster, accounts, kept=kept), flush=True)
-    try:
+    said = invitation(cluster, accounts, kept=kept)
+    try:  # from the first word on: whoever reads the invitation may end the cluster at once
+        print(said, flush=True)
         watch(cluster)
     except KeyboardInterrupt:
         print("\nending ...", flush=True)
