@@ -17,6 +17,7 @@ from typing import Final
 
 import trio
 
+from bankd.boot import Opened, make_replica, open_disk, tick_s
 from bankd.config import Config
 from bankd.errors import Exit, NodeError
 from bankd.node.book import Book
@@ -28,7 +29,6 @@ from bankd.node.environment import Environment, system_environment
 from bankd.node.logs import configure_logging
 from bankd.node.memory import quiet_garbage_collector
 from bankd.node.node import Node
-from bankd.node.startup import Opened, make_replica, open_disk, tick_s
 from bankd.replica.events import DiskSpace
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,9 @@ async def serve(
       NodeError: possibly in a group: what made the node end.
     """
     open_files_max = environment.open_files_max()
-    opened = open_disk(config, environment)
+    opened = open_disk(config, environment.disk, environment.new_u64)
+    if opened.recovered.torn is not None:
+        log.warning("torn_tail_cut %s", opened.recovered.torn)
     with ExitStack() as undo:
         undo.callback(opened.close)
         node = _make_node(config, environment, opened)

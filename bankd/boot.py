@@ -6,11 +6,12 @@ second start on, the log says who the members are; the configuration file only c
 
 The cluster's id is derived from its name and its first members, so that nodes that were given
 different lists find out at their first handshake.
+
+A process and a simulated node start by this same code: disk and chance are handed in, nothing is logged.
 """
 
 import hashlib
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -18,19 +19,18 @@ import attrs
 
 from bankd.config import Config
 from bankd.ledger.state import Ledger
-from bankd.node.environment import Environment, Random
-from bankd.raft.core import Raft, RaftOptions
+from bankd.raft.core import Raft, RaftOptions, RandomSource
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState
 from bankd.replica.core import EntryCodec, Replica
 from bankd.storage.data_dir import DataDir, Identity
+from bankd.storage.disk import Disk
 from bankd.storage.recovery import Recovered
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_head, encode_configuration
 
-log = logging.getLogger(__name__)
-
 TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
+SHORT_SEGMENT_BYTES_MAX: Final = 1 << 20  # about 1 ms of zeros while a commit waits
 FIRST_TERM: Final = Term(1)
 FIRST_INDEX: Final = LogIndex(1)
 
@@ -62,22 +62,23 @@ def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
     return ClusterId(int.from_bytes(digest, "little") or 1)
 
 
-def open_disk(config: Config, environment: Environment) -> Opened:
+def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int]) -> Opened:
     """Open the data directory and read the log; on the first start, make both. Blocks. Nothing stays open if it fails.
+
+    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments.
 
     Raises:
       NodeError: the directory is locked, foreign, unusable or damaged, or the disk failed.
     """
-    options = WalOptions(segment_bytes=config.storage.segment_size_bytes, new_nonce=environment.new_u64)
+    segment_bytes = config.storage.segment_size_bytes
+    options = WalOptions(segment_bytes, min(segment_bytes, SHORT_SEGMENT_BYTES_MAX), new_u64)
     with ExitStack() as undo:
-        data_dir = _open_data_dir(config, environment, options)
+        data_dir = _open_data_dir(config, disk, options)
         undo.callback(data_dir.close)
-        wal, recovered = Wal.open(environment.disk, data_dir.wal_dir, data_dir.identity, options)
+        wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, options)
         undo.callback(wal.close)
-        if recovered.torn is not None:
-            log.warning("torn_tail_cut %s", recovered.torn)
         if recovered.is_empty:
-            recovered = _lay_first_entry(wal, config.cluster.bootstrap)
+            recovered = _lay_first_entry(wal, config.cluster.bootstrap, recovered)
         configuration, addresses = _members(recovered.entries)
         undo.pop_all()
     # The file knows best where a member is now; it cannot make one.
@@ -85,25 +86,25 @@ def open_disk(config: Config, environment: Environment) -> Opened:
     return Opened(data_dir, wal, recovered, configuration, current)
 
 
-def _open_data_dir(config: Config, environment: Environment, options: WalOptions) -> DataDir:
+def _open_data_dir(config: Config, disk: Disk, options: WalOptions) -> DataDir:
     return DataDir.open_or_create(
         config.node.data_dir,
         cluster=config.cluster.name,
         cluster_id=cluster_id_of(config.cluster.name, list(config.cluster.bootstrap)),
         node_id=config.node.id,
-        new_incarnation=lambda: environment.new_u64() or 1,  # 0 stands for "not known"
-        disk=environment.disk,
+        new_incarnation=lambda: options.new_nonce() or 1,  # 0 stands for "not known"
+        disk=disk,
         wal_options=options,
     )
 
 
-def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str]) -> Recovered:
+def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str], found: Recovered) -> Recovered:
     body = encode_configuration(Configuration(voters=frozenset(bootstrap)), bootstrap)
     entry = Entry(FIRST_INDEX, FIRST_TERM, EntryType.CONFIG, body)
     hard_state = HardState(term=FIRST_TERM)
     wal.write([(hard_state, (entry,))])
     wal.sync()
-    return Recovered(hard_state=hard_state, entries=(entry,), torn=None)
+    return Recovered(hard_state=hard_state, entries=(entry,), torn=found.torn)
 
 
 def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, str]]:
@@ -114,8 +115,11 @@ def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, s
     raise AssertionError("a log without a configuration passed recovery")
 
 
-def make_replica(config: Config, opened: Opened, random: Random) -> Replica:
-    """The node's mind as of its disk: nothing but the first entry is applied, the next leader says how far to go."""
+def make_replica(config: Config, opened: Opened, random: RandomSource) -> Replica:
+    """The node's mind as of its disk: nothing but the first entry is applied, the next leader says how far to go.
+
+    `random` draws election timeouts: they must only not be in step with those of others.
+    """
     raft = Raft(
         node_id=opened.identity.node_id,
         configuration=opened.configuration,
