@@ -13,6 +13,7 @@ import anyio
 
 from bankd.client import calls
 from bankd.client.aio_driver import AioDriver
+from bankd.client.environment import SYSTEM, Environment
 from bankd.client.options import BATCH_SIZE, DEFAULT_ENDPOINT, IN_FLIGHT_MAX, TIMEOUT_S, ClientOptions, parse_endpoints
 from bankd.client.pending import Call
 from bankd.client.results import Account, AccountsPage, Balance, Transfer, TransferRequest
@@ -30,7 +31,7 @@ class BankClient:
     `endpoints`: host:port, several with commas or in a sequence; any node will do, the client finds
     the leader. `cluster`: refuse to speak to a cluster of another name. `timeout_s` covers all tries
     of a call and can be given for each. `max_in_flight` calls wait for answers at once, more wait
-    for their turn.
+    for their turn. `environment` is for programs that make connections in a way of their own.
 
     Every call raises a `BankError`: `InvalidArgument` (nothing was sent), `Unavailable` or
     `DeadlineExceeded` (surely no effect), and for writes `OutcomeUnknown` (sent, and the answer never
@@ -49,11 +50,12 @@ class BankClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - a frozen value
         read: ReadMode = LINEARIZABLE,
         max_in_flight: int = IN_FLIGHT_MAX,
+        environment: Environment = SYSTEM,
     ) -> None:
         """Raises ValueError when an endpoint or a bound cannot be. Nothing is connected yet."""
         options = ClientOptions(parse_endpoints(endpoints), cluster, timeout_s, retry, read, max_in_flight)
         self._options = options
-        self._driver = AioDriver(options)
+        self._driver = AioDriver(options, environment)
         self.cluster = ClusterAdmin(self._driver, options)
 
     @classmethod
@@ -231,5 +233,5 @@ class ClusterAdmin:
         limit_s = self._options.limit_s(timeout_s)
         if endpoint is None:
             return await self._driver.run(call, limit_s)
-        async with AioDriver(self._options.pinned_to(endpoint)) as driver:
+        async with self._driver.pinned_to(endpoint) as driver:
             return await driver.run(call, limit_s)

@@ -13,16 +13,14 @@ Rules
 from collections import deque
 from collections.abc import Iterable
 from math import inf
-from os import urandom
-from socket import IPPROTO_TCP, TCP_NODELAY
-from time import time_ns
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import anyio
-from anyio.abc import SocketAttribute, TaskGroup
+from anyio.abc import TaskGroup
 
 from bankd.client.connector import OpenLink, Wish
+from bankd.client.environment import SYSTEM, Environment
 from bankd.client.link import Link
 from bankd.client.options import ClientOptions, split_address
 from bankd.client.pending import Call, Pending
@@ -54,8 +52,10 @@ class _Connection:
 class AioDriver:
     """Owns the tasks. `open` and `shut` belong to one task; calls may come from any task in between."""
 
-    def __init__(self, options: ClientOptions) -> None:
-        self._session = Session(options, random_bytes=urandom, clock_ns=time_ns)
+    def __init__(self, options: ClientOptions, environment: Environment = SYSTEM) -> None:
+        self._options = options
+        self._environment = environment
+        self._session = Session(options, random_bytes=environment.random_bytes, clock_ns=environment.clock_ns)
         self.make_id = self._session.ids.make
         self.make_ids = self._session.ids.make_many
         self._connections: dict[Link, _Connection] = {}
@@ -97,6 +97,10 @@ class AioDriver:
         # Not the task group's own scope: the body of `async with` is inside it too.
         if self._sweeping is not None:
             self._sweeping.cancel()
+
+    def pinned_to(self, address: str) -> "AioDriver":
+        """A driver of its own, not open yet, for exactly the node at `address`."""
+        return AioDriver(self._options.pinned_to(address), self._environment)
 
     def known_addresses(self) -> tuple[str, ...]:
         return self._session.known_addresses
@@ -231,12 +235,11 @@ class AioDriver:
         with connection.scope:
             try:
                 host, port = split_address(link.address)
-                stream = await anyio.connect_tcp(host, port)
+                stream = await self._environment.connect(host, port)
             except (OSError, ValueError) as error:
                 self._session.disconnected(link, describe(error), loop.now())
             else:
                 try:
-                    stream.extra(SocketAttribute.raw_socket).setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
                     connection.wire = loop.new_wire(stream)
                     self._session.connected(link)
                     await self._converse(connection, connection.wire, loop)

@@ -7,7 +7,7 @@ import socket
 
 import trio
 from anyio import EndOfStream
-from anyio.abc import ByteStream, SocketAttribute
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from trio.lowlevel import (
     Abort,
     RaiseCancelT,
@@ -18,7 +18,7 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from bankd.client.waiters import RECEIVE_BYTES_MAX, Loop
+from bankd.client.waiters import RECEIVE_BYTES_MAX, Loop, StreamWire, Wire
 
 
 class TrioWaiter:
@@ -48,7 +48,7 @@ class TrioWaiter:
 class TrioWire:
     """The socket behind anyio's stream. Bytes land in one buffer that is kept: a small answer costs a small object."""
 
-    def __init__(self, stream: ByteStream) -> None:
+    def __init__(self, stream: SocketStream) -> None:
         self._stream = stream
         self._socket: socket.socket = stream.extra(SocketAttribute.raw_socket)
         self._buffer = bytearray(RECEIVE_BYTES_MAX)
@@ -75,6 +75,10 @@ class TrioWire:
             return 0
 
 
+def new_wire(stream: ByteStream) -> Wire:
+    return TrioWire(stream) if isinstance(stream, SocketStream) else StreamWire(stream)
+
+
 def trio_loop() -> Loop:
     clock = trio.lowlevel.current_clock()  # trio.current_time would look it up every time
-    return Loop(clock.current_time, TrioWaiter, TrioWire)
+    return Loop(clock.current_time, TrioWaiter, new_wire)

@@ -63,7 +63,7 @@ class AsyncioWaiter:
 
 
 class StreamWire:
-    """anyio's own stream, for loops whose sockets must not be touched beside it."""
+    """anyio's own stream: for loops whose sockets must not be touched beside it, and for streams that are no socket."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
