@@ -1,0 +1,1 @@
+"""What clients asked and were answered, and two checkers that judge whether one bank could have answered so."""
