@@ -27,6 +27,7 @@ class NetworkOdds:
     loss_ppm_max: int = 0
     duplicate_ppm_max: int = 0
     reorder_ppm_max: int = 0  # of messages that others may overtake; the rest of a link's messages keep their order
+    encoded: bool = False  # messages cross as the bytes that they have on a real wire
 
 
 @attrs.frozen
@@ -113,6 +114,15 @@ class Freeze:
 
 
 @attrs.frozen
+class HandOver:
+    """Whoever leads at `at_ns` is told to make `node` the leader, within `for_ns`."""
+
+    at_ns: int
+    for_ns: int
+    node: NodeId
+
+
+@attrs.frozen
 class ClockJump:
     """The wall clock is set."""
 
@@ -189,7 +199,7 @@ class Wipe:
 
 
 Fault = (
-    Partition | Clog | Storm | Crash | Freeze | ClockJump | SlowDisk | HungDisk | FullDisk | FailingDisk
+    Partition | Clog | Storm | Crash | Freeze | HandOver | ClockJump | SlowDisk | HungDisk | FullDisk | FailingDisk
     | Rot | OlderCopy | Wipe
 )  # fmt: skip
 
