@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -36,13 +36,17 @@ class ClusterFailed(Exception):
 
 @attrs.define
 class Process:
-    """One process and the files that it reads and writes."""
+    """One process and the files that it reads and writes.
+
+    `prefix` is a command that runs another one in its own place, as `nice -n 5` and `ip netns exec NAME` do.
+    """
 
     name: str
     arguments: list[str]
     config_path: Path
     log_path: Path
     address: str
+    prefix: tuple[str, ...] = ()
     popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +62,7 @@ class Process:
         assert not self.running, f"{self.name} runs already"
         with self.log_path.open("ab") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "bankd", *self.arguments],
+                [*self.prefix, sys.executable, "-m", "bankd", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -92,7 +96,8 @@ class LocalCluster:
     """Use it in a `with` block: leaving it stops every process.
 
     `settings` are further configuration lines by section, for every node:
-    {"raft": 'election_timeout = "300ms"'}.
+    {"raft": 'election_timeout = "300ms"'}. `addresses` are where the nodes listen, one for each; without
+    them, free ports of the loopback interface.
     """
 
     def __init__(
@@ -102,14 +107,14 @@ class LocalCluster:
         nodes: int = 3,
         name: str = "local",
         settings: Mapping[str, str] | None = None,
+        addresses: Sequence[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self.name = name
-        ports = free_ports(nodes + 1)
+        *local, self.gateway_address = (f"127.0.0.1:{port}" for port in free_ports(nodes + 1))
         ids = [NodeId(f"n{number}") for number in range(1, nodes + 1)]
-        self.addresses = {node_id: f"127.0.0.1:{port}" for node_id, port in zip(ids, ports, strict=False)}
-        self.gateway_address = f"127.0.0.1:{ports[-1]}"
+        self.addresses = dict(zip(ids, addresses or local, strict=True))
         self._settings = dict(settings or {})
         self.nodes = {node_id: self._node(node_id) for node_id in ids}
         self.gateway = self._gateway()

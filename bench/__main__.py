@@ -135,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with LocalCluster(directory, name="bench", settings={"storage": 'min_free = "0B"'}) as cluster:
             cluster.start()
             run = partial(measure, cluster, directory, options.rounds, options.seconds, options.million)
-            print(trio.run(run).text())
+            table = trio.run(run)
+    print(table.text(), f"Python {sys.version.split()[0]} at {sys.base_prefix}", sep="\n")
     return 0
 
 

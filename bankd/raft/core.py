@@ -151,6 +151,19 @@ class Raft:
         if self._state.role is Role.LEADER:
             self._replication.tick(self._reads.newest_round)
 
+    @property
+    def ticks_until_due(self) -> int:
+        """The first tick from now on that may do more than count, unless something else comes before it; at least 1."""
+        if self._state.role is Role.LEADER:
+            return 1
+        return max(1, min(self._election.ticks_until_due, self._reads.ticks_until_due))
+
+    def let_pass(self, ticks: int) -> None:
+        """Let so many ticks pass, fewer than `ticks_until_due`: the same as calling `tick` as often, and cheaper."""
+        assert ticks < self.ticks_until_due, f"{ticks} ticks, the next that is due is number {self.ticks_until_due}"
+        self._state.now_tick += ticks
+        self._state.quiet_ticks += ticks
+
     def step(self, message: Message) -> None:
         """Take a message from a peer."""
         if message.term > self._state.term:

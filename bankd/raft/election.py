@@ -71,6 +71,11 @@ class Election:
         else:
             self._campaign("election_timeout")
 
+    @property
+    def ticks_until_due(self) -> int:
+        """Ticks until a follower or candidate would campaign, were it not for the rest."""
+        return self._state.election_timeout_ticks - self._state.quiet_ticks
+
     def tick_leader(self) -> None:
         """Step down if this node can no longer do what a leader is for."""
         state = self._state

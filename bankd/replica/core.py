@@ -90,6 +90,12 @@ class Replica:
     def leads(self) -> bool:
         return self.raft.role is Role.LEADER
 
+    @property
+    def ticks_until_due(self) -> int:
+        """The first tick from now on that may do more than count, unless another event comes before it; at least 1."""
+        due = self.raft.ticks_until_due
+        return min(due, SWEEP_TICKS - self._ticks % SWEEP_TICKS) if self.waiting_calls else due
+
     # Events in
 
     def step(self, event: Event, now_ns: int) -> None:
@@ -145,6 +151,14 @@ class Replica:
             self._answer(call.reply_to, refusals.not_leader(None))
         else:
             self._reads.add(call, self._now_ns)
+
+    def let_pass(self, ticks: int) -> None:
+        """Let so many ticks pass, fewer than `ticks_until_due`: the same as stepping `Ticked` as often, and cheaper.
+
+        `ready` has nothing to hand out because of it.
+        """
+        self.raft.let_pass(ticks)
+        self._ticks += ticks
 
     def _tick(self) -> None:
         self.raft.tick()

@@ -1,6 +1,6 @@
 """The data directory: who it belongs to, and that one process alone uses it.
 
-    LOCK   held (flock) for the life of the process; holds its pid, for the one that comes second
+    LOCK   held for the life of the process, see lock.py
     META   identity, see identity.py
     wal/   the log, see segment.py
 
@@ -10,21 +10,18 @@ acknowledged, and is made anew. A crash between the two is completed by the next
 Limits: of missing parents, which are made too, only the last is synced.
 """
 
-import fcntl
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFailed
-from bankd.storage.disk import Disk, OsDisk
+from bankd.errors import DataDirForeign, DataDirUnusable, DiskFailed
+from bankd.storage.disk import Disk, DiskLock, OsDisk
 from bankd.storage.identity import META_BYTES_MAX, Identity, decode_meta, encode_meta
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, Incarnation, NodeId
 
 __all__ = ["DataDir", "Identity"]
 
-_LOCK: Final = "LOCK"
 _META: Final = "META"
 _META_NEW: Final = "META.tmp"
 _WAL: Final = "wal"
@@ -33,10 +30,10 @@ _WAL: Final = "wal"
 class DataDir:
     """An open data directory. Holds the lock until `close`, or until the process ends in whatever way."""
 
-    def __init__(self, path: Path, identity: Identity, lock: int) -> None:
+    def __init__(self, path: Path, identity: Identity, lock: DiskLock) -> None:
         self.path = path
         self.identity = identity
-        self._lock: int | None = lock
+        self._lock = lock
 
     @classmethod
     def open_or_create(
@@ -62,7 +59,7 @@ class DataDir:
         """
         path = Path(path)
         disk = disk or OsDisk()
-        lock = _lock(path)
+        lock = disk.lock(path)
         try:
             identity = _read_identity(disk, path)
             if identity is None:
@@ -70,10 +67,10 @@ class DataDir:
                 _create(disk, path, identity, wal_options or WalOptions())
             _check_owner(path, identity, cluster, cluster_id, node_id)
         except DiskFailed as error:
-            os.close(lock)
+            lock.close()
             raise DataDirUnusable(f"the data directory cannot be used: {error}") from error
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         return cls(path, identity, lock)
 
@@ -83,34 +80,7 @@ class DataDir:
 
     def close(self) -> None:
         """Let go of the lock. Files opened inside must be closed before."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-
-def _lock(path: Path) -> int:
-    """Make the directory where it is missing and take its lock; return the descriptor that holds it."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DataDirUnusable(
-            f"the data directory {path} cannot be used: {error.strerror} (check the path, its owner and its mode)"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-    except BlockingIOError as error:
-        holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(descriptor)
-        raise DataDirLocked(
-            f"the data directory {path} is in use by the process with pid {holder}: stop that one, or use another directory"
-        ) from error
-    except OSError as error:
-        os.close(descriptor)
-        raise DataDirUnusable(f"the data directory {path} cannot be locked: {error.strerror}") from error
-    return descriptor
+        self._lock.close()
 
 
 def _read_identity(disk: Disk, path: Path) -> Identity | None:

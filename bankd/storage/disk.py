@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from bankd.errors import DiskFailed, DiskFull
+from bankd.storage.lock import OsLock
 
 
 class DiskFile(Protocol):
@@ -38,8 +39,25 @@ class DiskFile(Protocol):
     def close(self) -> None: ...
 
 
+class DiskLock(Protocol):
+    """The right of one process to use a directory."""
+
+    def close(self) -> None:
+        """Let go of it. May be called again."""
+
+
 class Disk(Protocol):
-    """A file system, as far as storage/ needs one. Every method raises DiskFailed, for want of room DiskFull."""
+    """A file system, as far as storage/ needs one. Every method but `lock` raises DiskFailed, for want of room DiskFull."""
+
+    def lock(self, directory: Path) -> DiskLock:
+        """Take the lock of a directory, which is made (mode 0700) where it is missing, with its missing parents.
+
+        Held until it is closed, or until the process ends in whatever way.
+
+        Raises:
+          DataDirLocked: another process has it.
+          DataDirUnusable: the directory cannot be made, or not be locked.
+        """
 
     def open(self, path: Path) -> DiskFile:
         """Open an existing file for reading and writing."""
@@ -170,6 +188,9 @@ class _OsPath:
 
 class OsDisk:
     """The operating system's files."""
+
+    def lock(self, directory: Path) -> OsLock:
+        return OsLock(directory)
 
     def open(self, path: Path) -> OsFile:
         return _OsPath(path).open(os.O_RDWR)

@@ -7,6 +7,8 @@ from pathlib import Path
 import attrs
 
 from bankd.raft.messages import Entry, EntryType, HardState
+from bankd.sim.disk import SimDisk
+from bankd.sim.random import Stream
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import Write
@@ -15,7 +17,23 @@ from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 
 IDENTITY = Identity("main", ClusterId(7), NodeId("n1"), Incarnation(0xABCDEF))
-DIRECTORY = Path("wal")  # in a MemoryDisk
+DIRECTORY = Path("wal")  # on a SimDisk
+
+
+def new_disk() -> SimDisk:
+    return SimDisk(Stream(7, "disk"))
+
+
+class LoggedDisk(SimDisk):
+    """A disk that remembers its operations, as "pwrite META"."""
+
+    def __init__(self) -> None:
+        super().__init__(Stream(7, "disk"))
+        self.log: list[str] = []
+
+    def operate(self, operation: str, path: Path, *, takes_room: bool = False) -> None:
+        self.log.append(f"{operation} {path.name or path}")
+        super().operate(operation, path, takes_room=takes_room)
 
 
 def tiny(*, segment_bytes: int = 4096, short_segment_bytes: int = 2048) -> WalOptions:
@@ -70,7 +88,9 @@ def recovered_state(recovered: Recovered) -> State:
 
 def write_history(disk: Disk, directory: Path, history: Sequence[Sequence[Write]], options: WalOptions) -> None:
     """Make a log that holds `history`, one batch after the other, all durable."""
+    disk.mkdir(directory)
     Wal.create(disk, directory, IDENTITY, options)
+    disk.fsync_dir(directory.parent)
     append_history(disk, directory, history, options)
 
 

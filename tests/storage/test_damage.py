@@ -21,6 +21,7 @@ from tests.storage.histories import (
     append,
     entry,
     long_history,
+    new_disk,
     recovered_state,
     reopen,
     states,
@@ -28,7 +29,6 @@ from tests.storage.histories import (
     vote,
     write_history,
 )
-from tests.storage.memory_disk import MemoryDisk
 
 SHORT_HISTORY: list[list[Write]] = [
     [*vote(1, "n1"), *append(entry(1))],
@@ -44,27 +44,22 @@ class Log:
 
     def __init__(self, history: Sequence[Sequence[Write]]) -> None:
         self.states = states(history)
-        self.disk = MemoryDisk()
+        self.disk = new_disk()
         write_history(self.disk, DIRECTORY, history, tiny())
-        self.sound = {path: bytes(inode.current) for path, inode in self.disk.names.items()}
+        self.sound = self.disk.copy()
         self.segments = sorted(self.sound)
-
-    def put(self, contents: dict[Path, bytes]) -> None:
-        """Make the directory hold exactly these files."""
-        self.disk = MemoryDisk()
-        for path, content in contents.items():
-            self.disk.create(path).pwrite(content, 0)
 
     def read(self, contents: dict[Path, bytes]) -> Recovered | None:
         """Return what is recovered from these files, or None for a refusal that changed nothing."""
-        self.put(contents)
+        self.disk.restore(contents)
+        self.disk.mkdir(DIRECTORY)
         try:
             return reopen(self.disk, DIRECTORY)
         except LogDamaged as error:
             refusal = str(error)
         assert "expected" in refusal
         assert "the log is left as it is" in refusal
-        assert {path: bytes(inode.current) for path, inode in self.disk.names.items()} == contents
+        assert self.disk.copy() == contents
         return None
 
     def read_with(self, path: Path, content: bytes) -> Recovered | None:
@@ -203,7 +198,7 @@ def test_missing_segment_is_refused_whichever_it_is(log: Log) -> None:
 
 def test_missing_segment_is_refused_by_its_number(log: Log) -> None:
     first, _, third = log.segments
-    log.put({first: log.sound[first], third: log.sound[third]})
+    log.disk.restore({first: log.sound[first], third: log.sound[third]})
     with pytest.raises(LogDamaged, match="expected segment 2, not 3"):
         reopen(log.disk, DIRECTORY)
 
@@ -261,7 +256,7 @@ def test_segment_of_another_history_of_this_node_is_refused(log: Log) -> None:
     ],
 )
 def test_log_of_another_node_is_refused_by_its_name(log: Log, owner: Identity) -> None:
-    log.put(log.sound)
+    log.disk.restore(log.sound)
     with pytest.raises(DataDirForeign, match=r"belongs to node n1 \(incarnation 0000000000abcdef\)"):
         Wal.open(log.disk, DIRECTORY, owner, tiny())
 
@@ -283,7 +278,7 @@ def test_only_a_later_batch_in_its_own_place_proves_that_an_earlier_one_was_dura
 
 def test_refusal_names_the_file_the_place_and_what_was_expected(log: Log) -> None:
     path = log.segments[1]
-    log.put(log.sound | {path: flip(log.sound[path], (SECTOR_BYTES + 50) * 8)})
+    log.disk.restore(log.sound | {path: flip(log.sound[path], (SECTOR_BYTES + 50) * 8)})
     with pytest.raises(LogDamaged) as refusal:
         reopen(log.disk, DIRECTORY)
     text = str(refusal.value)

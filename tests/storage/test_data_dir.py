@@ -8,13 +8,13 @@ import pytest
 
 from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFull, LogDamaged
 from bankd.pb import entry_pb2
+from bankd.sim.disk import PowerLost
 from bankd.storage import identity
 from bankd.storage.data_dir import DataDir
 from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.wal import Wal
 from bankd.types import ClusterId, NodeId
-from tests.storage.histories import append, entry, tiny
-from tests.storage.memory_disk import MemoryDisk, PowerLost
+from tests.storage.histories import DIRECTORY, append, entry, new_disk, tiny
 
 SOURCE_ROOT = Path(__file__).parents[2]
 
@@ -108,19 +108,19 @@ def test_directory_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         open_dir(tmp_path)
 
 
-def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_start(tmp_path: Path) -> None:
+def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_start() -> None:
     for survives in (True, False):
         operation = 1
         while True:
-            disk = MemoryDisk()
-            disk.power_lost_at = operation
+            disk = new_disk()
+            disk.crash_in(operation)
             try:
-                open_dir(tmp_path, disk=disk).close()
+                open_dir(DIRECTORY, disk=disk).close()
             except PowerLost:
                 disk.lose_power(lambda survives=survives: survives)  # type: ignore[misc]
             else:
                 break
-            opened = open_dir(tmp_path, disk=disk)
+            opened = open_dir(DIRECTORY, disk=disk)
             wal, recovered = Wal.open(disk, opened.wal_dir, opened.identity, tiny())
             assert recovered.is_empty
             wal.close()
@@ -129,12 +129,12 @@ def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_st
         assert operation > 10
 
 
-def test_directory_that_was_made_is_there_after_a_power_loss(tmp_path: Path) -> None:
-    disk = MemoryDisk()
-    made = open_dir(tmp_path, disk=disk)
+def test_directory_that_was_made_is_there_after_a_power_loss() -> None:
+    disk = new_disk()
+    made = open_dir(DIRECTORY, disk=disk)
     made.close()
     disk.lose_power(lambda: False)
-    found = open_dir(tmp_path, disk=disk, incarnation=2)
+    found = open_dir(DIRECTORY, disk=disk, incarnation=2)
     found.close()
     assert found.identity == made.identity
     assert Wal.open(disk, found.wal_dir, found.identity, tiny())[1].is_empty
@@ -191,9 +191,9 @@ def test_directory_that_cannot_be_made_is_refused() -> None:
         open_dir(Path("/proc/n1"))
 
 
-def test_full_disk_makes_the_directory_unusable_and_gives_the_lock_back(tmp_path: Path) -> None:
-    disk = MemoryDisk()
-    disk.failure_at, disk.failure = 4, DiskFull("no room")
+def test_full_disk_makes_the_directory_unusable_and_gives_the_lock_back() -> None:
+    disk = new_disk()
+    disk.fail_next("pwrite", DiskFull("no room"))
     with pytest.raises(DataDirUnusable, match="no room"):
-        open_dir(tmp_path, disk=disk)
-    open_dir(tmp_path, disk=disk).close()
+        open_dir(DIRECTORY, disk=disk)
+    open_dir(DIRECTORY, disk=disk).close()

@@ -9,8 +9,17 @@ import pytest
 from bankd.errors import DiskFailed, DiskFull
 from bankd.storage.disk import OsDisk, disk_failure
 from bankd.storage.wal import Wal
-from tests.storage.histories import DIRECTORY, IDENTITY, append, entry, long_history, reopen, tiny, write_history
-from tests.storage.memory_disk import MemoryDisk
+from tests.storage.histories import (
+    DIRECTORY,
+    IDENTITY,
+    append,
+    entry,
+    long_history,
+    new_disk,
+    reopen,
+    tiny,
+    write_history,
+)
 from tests.storage.test_power_loss import Run
 
 
@@ -75,7 +84,7 @@ def test_failure_of_any_operation_ends_all_use_and_leaves_a_readable_log(short_w
     while True:
         run = Run(long_history())
         run.disk.short_write_bytes = short_write_bytes
-        run.disk.failure_at = operation
+        run.disk.fail_in(operation, DiskFailed("the disk says no"))
         try:
             run.write_all()
         except DiskFailed:
@@ -83,6 +92,7 @@ def test_failure_of_any_operation_ends_all_use_and_leaves_a_readable_log(short_w
         else:
             break
         # The process ends here; the next one finds the disk well again, and later power is lost.
+        run.disk.end_process()
         run.synced = run.check(reopen(run.disk, DIRECTORY))
         run.disk.lose_power(lambda: False)
         run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
@@ -91,11 +101,11 @@ def test_failure_of_any_operation_ends_all_use_and_leaves_a_readable_log(short_w
 
 
 def test_failed_sync_is_never_tried_again() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     wal.write(append(entry(1)))
-    disk.failure_at = disk.operations + 1
+    disk.fail_next("sync")
     with pytest.raises(DiskFailed):
         wal.sync()
     with pytest.raises(AssertionError, match="after a failure"):
@@ -106,12 +116,14 @@ def test_failed_sync_is_never_tried_again() -> None:
 
 def test_batch_read_from_a_page_cache_that_lies_is_written_again_before_it_counts() -> None:
     """A failed fsync may leave pages that read well, are marked clean, and never reached the disk (ATC'20)."""
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [append(entry(1))], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     wal.write(append(entry(2)))
-    (inode,) = disk.names.values()
-    inode.dirty.clear()  # what the kernel does
+    disk.fail_next("sync")  # marks clean what it did not write
+    with pytest.raises(DiskFailed):
+        wal.sync()
+    disk.end_process()
     assert len(reopen(disk, DIRECTORY).entries) == 2
     disk.lose_power(lambda: False)
     assert len(reopen(disk, DIRECTORY).entries) == 2

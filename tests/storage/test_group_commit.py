@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
@@ -12,15 +13,14 @@ from bankd.raft.ready import Persist
 from bankd.storage.group_commit import GROUP_WRITES_MAX, MEAN_OVER, NOW_BYTES_MAX, NOW_MEAN_S_MAX, GroupCommit
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import Term
-from tests.storage.histories import DIRECTORY, IDENTITY, entry, reopen, tiny, write_history
-from tests.storage.memory_disk import MemoryDisk
+from tests.storage.histories import DIRECTORY, IDENTITY, LoggedDisk, entry, reopen, tiny, write_history
 
 WAIT_S = 120  # a bound for a broken test, not a measure
 FAST_S = NOW_MEAN_S_MAX / 10
 SLOW_S = NOW_MEAN_S_MAX * MEAN_OVER  # one such sync lifts the mean over the bound
 
 
-class SteppedDisk(MemoryDisk):
+class SteppedDisk(LoggedDisk):
     """A disk whose log syncs can be held: each announces itself, then waits to be let through.
 
     Its clock, `now`, stands still but for `sync_s` seconds in every sync of the log.
@@ -32,18 +32,19 @@ class SteppedDisk(MemoryDisk):
         self.now = 0.0
         self.sync_s = FAST_S
         self.failing = ("", "")  # operation, end of the file's name
+        self.failure = DiskFailed("the disk says no")
         self.syncs_begun: SimpleQueue[str] = SimpleQueue()
         self._let_through = threading.Semaphore(0)
 
-    def operate(self, operation: str, name: str) -> None:
-        if self.held and operation == "sync" and name.endswith(".wal"):
-            self.syncs_begun.put(name)
+    def operate(self, operation: str, path: Path, *, takes_room: bool = False) -> None:
+        if self.held and operation == "sync" and path.suffix == ".wal":
+            self.syncs_begun.put(path.name)
             assert self._let_through.acquire(timeout=WAIT_S)
-        if operation == "sync" and name.endswith(".wal"):
+        if operation == "sync" and path.suffix == ".wal":
             self.now += self.sync_s
-        if operation == self.failing[0] and name.endswith(self.failing[1]):
+        if operation == self.failing[0] and path.name.endswith(self.failing[1]):
             raise self.failure
-        super().operate(operation, name)
+        super().operate(operation, path, takes_room=takes_room)
 
     def let_through(self, syncs: int) -> None:
         self._let_through.release(syncs)

@@ -4,13 +4,15 @@ The judge is always the same: the log that is read back is what some number of w
 were synced and no more than were written; and it goes on from there.
 """
 
-import random
 from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bankd.sim.disk import PowerLost
+from bankd.sim.inode import Survives
+from bankd.sim.random import Stream
 from bankd.storage.records import Write
 from bankd.storage.recovery import Recovered
 from bankd.storage.wal import Wal
@@ -22,19 +24,19 @@ from tests.storage.histories import (
     append_history,
     entry,
     long_history,
+    new_disk,
     recovered_state,
     reopen,
     states,
     tiny,
     write_history,
 )
-from tests.storage.memory_disk import MemoryDisk, PowerLost, Survives
 from tests.storage.test_wal import histories
 
 
-def surviving(share: float, seed: int = 7) -> Survives:
-    rng = random.Random(seed)
-    return lambda: rng.random() < share
+def surviving(percent: int, seed: int = 7) -> Survives:
+    stream = Stream(seed, "survival")
+    return lambda: stream.chance(percent * 10_000)
 
 
 class Run:
@@ -42,11 +44,10 @@ class Run:
 
     def __init__(self, history: Sequence[Sequence[Write]], *, short_segment_bytes: int = 2048) -> None:
         self.history = history
-        self.disk = MemoryDisk()
+        self.disk = new_disk()
         self.synced = 0
         self.written = 0
         write_history(self.disk, DIRECTORY, [], tiny(short_segment_bytes=short_segment_bytes))
-        self.disk.operations = 0
 
     def write_all(self) -> None:
         wal, _ = Wal.open(self.disk, DIRECTORY, IDENTITY, tiny())
@@ -60,7 +61,7 @@ class Run:
 
     def write_until(self, operation: int) -> bool:
         """Write, losing power at that operation; return false if the history ended before."""
-        self.disk.power_lost_at = operation
+        self.disk.crash_in(operation)
         try:
             self.write_all()
         except PowerLost:
@@ -89,14 +90,14 @@ class Run:
 
 SURVIVAL: dict[str, Survives] = {
     "nothing unsynced survives": surviving(0),
-    "everything unsynced survives": surviving(1),
-    "half of it survives": surviving(0.5),
-    "most of it survives": surviving(0.9),
+    "everything unsynced survives": surviving(100),
+    "half of it survives": surviving(50),
+    "most of it survives": surviving(90),
 }
 
 
 @pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
-@pytest.mark.parametrize("short_write_bytes", [None, 0, 1, 30, 77, 600])
+@pytest.mark.parametrize("short_write_bytes", [None, 0, 1, 30, 77, 600, 10_000])
 def test_power_lost_at_every_operation_of_a_history(survives: Survives, short_write_bytes: int | None) -> None:
     operation = 1
     while True:
@@ -119,7 +120,7 @@ def test_process_killed_at_every_operation_then_power_lost_after_the_restart(sur
         run = Run(long_history())
         if not run.write_until(operation):
             break
-        run.disk.power_lost_at = 0
+        run.disk.end_process()
         run.synced = run.check(reopen(run.disk, DIRECTORY))
         run.disk.lose_power(survives)
         run.check(reopen(run.disk, DIRECTORY))
@@ -133,7 +134,7 @@ def test_process_killed_at_every_operation_goes_on_and_then_loses_power() -> Non
         run = Run(long_history())
         if not run.write_until(operation):
             break
-        run.disk.power_lost_at = 0
+        run.disk.end_process()
         run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
         operation += 1
 
@@ -146,8 +147,8 @@ def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives)
         while True:
             run = Run(long_history())
             assert run.write_until(first)
-            run.disk.lose_power(surviving(0.5))
-            run.disk.power_lost_at = second
+            run.disk.lose_power(surviving(50))
+            run.disk.crash_in(second)
             try:
                 reopen(run.disk, DIRECTORY)
             except PowerLost:
@@ -183,5 +184,5 @@ def test_any_history_survives_any_power_loss(history: list[list[Write]], data: s
     run = Run(history)
     if not run.write_until(data.draw(st.integers(1, 60))):
         return
-    run.disk.lose_power(surviving(0.6, seed=data.draw(st.integers(0, 2**32))))
+    run.disk.lose_power(surviving(60, seed=data.draw(st.integers(0, 2**32))))
     run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))

@@ -8,17 +8,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bankd.sim.disk import SimDisk
+from bankd.sim.random import Stream
 from bankd.storage.disk import OsDisk
 from bankd.storage.records import SECTOR_BYTES, Write
 from bankd.storage.wal import Wal
 from tests.storage.histories import (
     DIRECTORY,
     IDENTITY,
+    LoggedDisk,
     State,
     append,
     append_history,
     entry,
     long_history,
+    new_disk,
     recovered_state,
     reopen,
     states,
@@ -26,7 +30,6 @@ from tests.storage.histories import (
     vote,
     write_history,
 )
-from tests.storage.memory_disk import MemoryDisk
 
 
 def test_new_log_is_empty(tmp_path: Path) -> None:
@@ -57,20 +60,20 @@ def test_log_goes_on_where_it_ended_after_every_reopening(tmp_path: Path) -> Non
 
 
 def test_batch_larger_than_any_segment_is_kept_whole() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     history = [append(entry(1)), append(entry(2, body=b"y" * 50_000)), append(entry(3))]
     write_history(disk, DIRECTORY, history, tiny())
     assert recovered_state(reopen(disk, DIRECTORY)) == states(history)[-1]
 
 
 def test_segment_never_outgrows_its_zeros_except_for_a_batch_that_fits_none() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [append(entry(index)) for index in range(1, 30)], tiny())
-    assert {len(inode.current) for path, inode in disk.names.items() if path.suffix == ".wal"} == {2048}
+    assert {len(content) for path, content in disk.copy().items() if path.suffix == ".wal"} == {2048}
 
 
 def test_roll_takes_the_spare_when_there_is_one() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     for _ in wal.fill_spare():
@@ -78,19 +81,19 @@ def test_roll_takes_the_spare_when_there_is_one() -> None:
     for index in range(1, 5):
         wal.write(append(entry(index)))
         wal.sync()
-    sizes = [len(disk.names[DIRECTORY / name].current) for name in disk.listdir(DIRECTORY)]
+    sizes = [len(content) for _, content in sorted(disk.copy().items())]
     assert (wal.sequence, sizes) == (2, [2048, 4096])
     assert len(reopen(disk, DIRECTORY).entries) == 4
 
 
 def test_leftover_spare_full_of_old_batches_is_never_read_as_log() -> None:
     """The worst leftover there is: a copy of the segment in use, with batches that once were right here."""
-    disk = MemoryDisk()
+    disk = new_disk()
     history = [append(entry(index)) for index in range(1, 3)]
     write_history(disk, DIRECTORY, history, tiny())
     (segment,) = disk.listdir(DIRECTORY)
     leftover = disk.create(DIRECTORY / "spare.tmp")
-    leftover.pwrite(bytes(disk.names[DIRECTORY / segment].current) * 3, 0)
+    leftover.pwrite(disk.copy()[DIRECTORY / segment] * 3, 0)
 
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     for _ in wal.fill_spare():
@@ -104,7 +107,7 @@ def test_leftover_spare_full_of_old_batches_is_never_read_as_log() -> None:
 
 
 def test_spare_that_is_not_finished_is_not_taken() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     options = tiny(segment_bytes=1 << 20)
     write_history(disk, DIRECTORY, [], options)
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, options)
@@ -120,7 +123,7 @@ def test_spare_that_is_not_finished_is_not_taken() -> None:
 
 @pytest.mark.parametrize(("bytes_written", "steps"), [(0, 8), (100_000, 6), (5_000_000, 1)])
 def test_spare_is_filled_faster_when_the_log_is_written_faster(bytes_written: int, steps: int) -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     options = tiny(segment_bytes=1 << 20)
     write_history(disk, DIRECTORY, [], options)
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, options)
@@ -130,15 +133,15 @@ def test_spare_is_filled_faster_when_the_log_is_written_faster(bytes_written: in
     assert len(list(wal.fill_spare())) == steps
 
 
-class FillingDisk(MemoryDisk):
+class FillingDisk(SimDisk):
     """A disk on which another thread fills the next segment, some steps between every two operations of the log."""
 
     filling: Iterator[None] = iter(())
     steps_at_once = 0
     begin_at = 0
 
-    def operate(self, operation: str, name: str) -> None:
-        super().operate(operation, name)
+    def operate(self, operation: str, path: Path, *, takes_room: bool = False) -> None:
+        super().operate(operation, path, takes_room=takes_room)
         if self.operations > self.begin_at:
             steps, self.steps_at_once = self.steps_at_once, 0  # the filling's own operations pass through
             for _ in islice(self.filling, steps):
@@ -150,7 +153,7 @@ class FillingDisk(MemoryDisk):
 def test_filling_at_any_moment_never_touches_a_segment_in_use(steps_at_once: int) -> None:
     """The filling thread runs beside everything, a roll included, and its requests may come late or twice."""
     for begin_after in range(60):
-        disk = FillingDisk()
+        disk = FillingDisk(Stream(7, "disk"))
         write_history(disk, DIRECTORY, [], tiny())
         wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
         for _ in wal.fill_spare():
@@ -164,7 +167,7 @@ def test_filling_at_any_moment_never_touches_a_segment_in_use(steps_at_once: int
 
 
 def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
-    disk = MemoryDisk()
+    disk = LoggedDisk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     disk.log.clear()
@@ -176,23 +179,28 @@ def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
 
 
 def test_synced_sector_is_never_written_again_while_open() -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
-    (path,) = disk.names
-    inode = disk.names[path]
+    (path,) = disk.copy()
     seen: set[int] = {0}
     for index in (1, 2):
+        before = disk.copy()[path]
         wal.write(append(entry(index)))
-        assert not seen & inode.dirty
-        seen |= inode.dirty
+        changed = {
+            at // SECTOR_BYTES
+            for at, (old, new) in enumerate(zip(before, disk.copy()[path], strict=True))
+            if old != new
+        }
+        assert not seen & changed
+        seen |= changed
         wal.sync()
     assert len(seen) * SECTOR_BYTES == 1536
 
 
 @pytest.mark.parametrize("entries", [[entry(2)], [entry(1), entry(3)], [entry(0)]])
 def test_write_with_a_gap_is_our_bug(entries: list[object]) -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     with pytest.raises(AssertionError):
@@ -222,7 +230,7 @@ def histories(draw: st.DrawFn) -> list[list[Write]]:
 @settings(deadline=None, max_examples=60)
 @given(history=histories(), cuts=st.sets(st.integers(0, 12)), spare=st.booleans())
 def test_any_history_reads_back_over_any_restarts(history: list[list[Write]], cuts: set[int], spare: bool) -> None:
-    disk = MemoryDisk()
+    disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     filled_behind = 0
