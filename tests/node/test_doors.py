@@ -1,7 +1,5 @@
 """Who gets in, who has to make room, and what a crowd at the door does to those inside."""
 
-from pathlib import Path
-
 import pytest
 import trio
 
@@ -18,7 +16,9 @@ from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole
 from bankd.wire.methods import Method
 from bankd.wire.refusals import decode_refusal
-from tests.node.world import CLUSTER, ELECTION_TIMEOUT_S, NODES, Caller, World, address_of, run_world
+from tests.whole.caller import Caller
+from tests.whole.client import CLUSTER
+from tests.whole.world import ELECTION_TIMEOUT_S, NODES, World, run_world
 
 OPEN_FILES_MAX = 128
 ROOM = room_within(OPEN_FILES_MAX, peers=len(NODES) - 1)
@@ -27,7 +27,7 @@ N1, N2 = NODES[:2]
 
 
 async def connect_silently(world: World, node_id: NodeId, count: int) -> list[Caller]:
-    return [Caller(await world.network.connect(address_of(node_id))) for _ in range(count)]
+    return [await world.connect(node_id) for _ in range(count)]
 
 
 async def ended(caller: Caller) -> bool:
@@ -50,9 +50,10 @@ def peer_hello(world: World, node_id: NodeId) -> Hello:
     return Hello(PeerRole.PEER, CLUSTER, theirs.cluster_id, node_id, theirs.incarnation)
 
 
-def test_silent_connections_beyond_their_bound_close_the_oldest_of_them(tmp_path: Path) -> None:  # N09
+def test_silent_connections_beyond_their_bound_close_the_oldest_of_them() -> None:  # N09
     async def scenario(world: World) -> None:
-        world.open_files_max = OPEN_FILES_MAX
+        for host in world.hosts.values():
+            host.open_files_max = OPEN_FILES_MAX
         await world.start("n1")
         silent = await connect_silently(world, N1, ROOM.ungreeted)
         await world.pause()
@@ -61,33 +62,35 @@ def test_silent_connections_beyond_their_bound_close_the_oldest_of_them(tmp_path
         await world.pause()
         assert [await ended(caller) for caller in silent] == [True] * 3 + [False] * ROOM.ungreeted
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_client_and_peers_get_in_through_a_flood_of_silent_connections(tmp_path: Path) -> None:  # N09
+def test_client_and_peers_get_in_through_a_flood_of_silent_connections() -> None:  # N09
     async def scenario(world: World) -> None:
-        world.open_files_max = OPEN_FILES_MAX
+        for host in world.hosts.values():
+            host.open_files_max = OPEN_FILES_MAX
         await world.start()
         leader = await world.wait_leader()
         follower = world.followers()[0]
         for node_id in (leader, follower):
             await connect_silently(world, node_id, 50)
-        world.network.cut(address_of(follower))
+        world.network.cut(follower)
         await world.pause()
         await connect_silently(world, leader, 50)
-        world.network.mend(address_of(follower))
+        world.network.mend(follower)
         await connect_silently(world, follower, 50)
         await trio.sleep(3 * ELECTION_TIMEOUT_S)
         assert world.node(leader).links[follower].connected
         assert world.node(follower).links[leader].connected
         assert await served(await world.dial(leader))
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_client_beyond_the_bound_is_refused_until_one_has_been_idle_for_long(tmp_path: Path) -> None:
+def test_client_beyond_the_bound_is_refused_until_one_has_been_idle_for_long() -> None:
     async def scenario(world: World) -> None:
-        world.open_files_max = OPEN_FILES_MAX
+        for host in world.hosts.values():
+            host.open_files_max = OPEN_FILES_MAX
         await world.start("n1")
         first, *others = [await world.dial(N1) for _ in range(ROOM.clients)]
         for _ in range(IDLE_ROUNDS // 2):
@@ -102,10 +105,10 @@ def test_client_beyond_the_bound_is_refused_until_one_has_been_idle_for_long(tmp
         assert await ended(first)
         assert all([await served(caller) for caller in others])
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_peer_that_falls_silent_loses_its_connection_and_one_that_pings_keeps_it(tmp_path: Path) -> None:  # N06
+def test_peer_that_falls_silent_loses_its_connection_and_one_that_pings_keeps_it() -> None:  # N06
     async def scenario(world: World) -> None:
         await world.start("n1", "n2")
         hello = peer_hello(world, N2)
@@ -118,10 +121,10 @@ def test_peer_that_falls_silent_loses_its_connection_and_one_that_pings_keeps_it
         with trio.fail_after(4 * ELECTION_TIMEOUT_S), pytest.raises(trio.EndOfChannel):
             await caller.receive()
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_second_connection_of_a_peer_takes_the_place_of_the_first(tmp_path: Path) -> None:
+def test_second_connection_of_a_peer_takes_the_place_of_the_first() -> None:
     async def scenario(world: World) -> None:
         await world.start("n1", "n2")
         hello = peer_hello(world, N2)
@@ -132,10 +135,10 @@ def test_second_connection_of_a_peer_takes_the_place_of_the_first(tmp_path: Path
         assert await ended(first)
         assert not await ended(second)
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_calls_that_a_peer_forwards_in_a_flood_are_refused_and_its_other_words_are_heard(tmp_path: Path) -> None:
+def test_calls_that_a_peer_forwards_in_a_flood_are_refused_and_its_other_words_are_heard() -> None:
     async def scenario(world: World) -> None:
         await world.start()
         leader = await world.wait_leader()
@@ -143,8 +146,7 @@ def test_calls_that_a_peer_forwards_in_a_flood_are_refused_and_its_other_words_a
         hello = peer_hello(world, gone)
         await world.crash(gone)
         committer = world.hosts[slow].committer
-        assert committer is not None
-        committer.held = True  # so that no call is answered, and commits depend on what peers say
+        committer.hang()  # so that no call is answered, and commits depend on what peers say
         caller = await world.dial(leader, hello)
         for number in range(CALLS_MAX):
             await caller.send(Method.CREATE_ACCOUNT, codec.encode_create_account(f"a{number}", 0, None))
@@ -157,12 +159,10 @@ def test_calls_that_a_peer_forwards_in_a_flood_are_refused_and_its_other_words_a
             assert frame.kind is FrameKind.ERROR
         assert frame.call_id == 7
 
-    run_world(tmp_path, scenario, max_in_flight=2 * CALLS_MAX)
+    run_world(scenario, max_in_flight=2 * CALLS_MAX)
 
 
-def test_hello_can_neither_forge_a_line_in_the_log_nor_fill_it(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_hello_can_neither_forge_a_line_in_the_log_nor_fill_it(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(world: World) -> None:
         await world.start("n1")
         forged = Hello(PeerRole.PEER, "other\nERROR disk_failed", node_id=NodeId("n2\nERROR disk_failed" + "x" * 2000))
@@ -171,7 +171,7 @@ def test_hello_can_neither_forge_a_line_in_the_log_nor_fill_it(
             with pytest.raises(HandshakeRefused):
                 await world.dial(N1, forged)
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
     lines = [message for message in caplog.messages if message.startswith("handshake_refused")]
     assert 0 < len(lines) <= RATIONED_LINES_MAX
     assert not any("\n" in line or len(line) > 3 * TEXT_CHARS_MAX for line in lines)

@@ -8,12 +8,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from bankd.errors import AddressUnusable, DataDirLocked, DiskFailed, LogDamaged
+from bankd.errors import AddressUnusable, DiskFailed, LogDamaged
 from bankd.node.causes import innermost
 from bankd.node.environment import close_in_thread, free_bytes_in_thread, listen_tcp
 from bankd.raft.ready import Persist
 from bankd.types import NodeId
-from tests.node.world import Network, World, run_world
+from tests.whole.network import Network
+from tests.whole.scheduler import Process
+from tests.whole.world import World, run_world
 
 SPEED = 1000.0  # a second of the node's life in a millisecond
 N1 = NodeId("n1")
@@ -57,65 +59,73 @@ def test_log_is_closed_although_everything_is_cancelled() -> None:
     assert committer.closed.is_set()
 
 
-def test_directory_stays_locked_while_the_last_write_may_be_under_way(tmp_path: Path) -> None:  # D21
+def test_directory_stays_locked_while_the_last_write_may_be_under_way() -> None:  # D21
     async def scenario(world: World) -> None:
         host = world.hosts[N1]
+        await world.start("n1")
+        await host.shut_down()
+        assert host.let_go_of_its_directory
         host.may_fail, host.close_fails_with = True, DiskFailed("the disk did not finish its last write")
         await world.start("n1")
-        await world.crash(N1)
+        await host.shut_down()
         assert isinstance(innermost(host.failure or Exception()), DiskFailed)
-        with pytest.raises(ExceptionGroup) as refused:
-            async with trio.open_nursery() as nursery:
-                await World(tmp_path, nursery, host.config.limits).start("n1")
-        assert isinstance(innermost(refused.value), DataDirLocked)
+        assert not host.let_go_of_its_directory
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_node_that_cannot_listen_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def taken(_network: Network, _address: str) -> list[trio.abc.Listener[trio.abc.Stream]]:
+def test_node_that_cannot_listen_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(_network: Network, _address: str, *, process: Process) -> list[trio.abc.Listener[trio.abc.Stream]]:
         raise AddressUnusable("taken")
 
     async def scenario(world: World) -> None:
-        world.hosts[N1].may_fail = True
+        host = world.hosts[N1]
+        host.may_fail = True
         with monkeypatch.context() as patch:
             patch.setattr(Network, "listen", taken)
-            with pytest.raises(RuntimeError, match="exited without calling"):
-                await world.start("n1")
-        assert isinstance(world.hosts[N1].failure, AddressUnusable)
+            await world.start("n1")
+        assert isinstance(host.failure, AddressUnusable)
+        assert host.let_go_of_its_directory
         await world.start("n1")
+        assert host.running
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_node_that_finds_its_log_damaged_leaves_nothing_open(tmp_path: Path) -> None:
+def test_node_that_finds_its_log_damaged_leaves_nothing_open() -> None:
     async def scenario(world: World) -> None:
         host = world.hosts[N1]
         await world.start("n1")
         await world.crash(N1)
-        (segment,) = (Path(host.config.node.data_dir) / "wal").glob("*.wal")
-        sound = segment.read_bytes()
-        segment.write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+        sound = host.disk.copy()
+        host.disk.restore(
+            {path: content if path.suffix != ".wal" else turned(content) for path, content in sound.items()}
+        )
         host.may_fail = True
-        with pytest.raises(RuntimeError, match="exited without calling"):
-            await world.start("n1")
-        assert isinstance(host.failure, LogDamaged)
-        segment.write_bytes(sound)
         await world.start("n1")
+        assert isinstance(host.failure, LogDamaged)
+        assert host.let_go_of_its_directory
+        host.disk.restore(sound)
+        await world.start("n1")
+        assert host.running
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
-def test_file_system_that_does_not_say_its_free_space_ends_the_node_with_words(tmp_path: Path) -> None:
+def turned(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
+def test_file_system_that_does_not_say_its_free_space_ends_the_node_with_words() -> None:
     async def scenario(world: World) -> None:
         host = world.hosts[N1]
         host.may_fail = True
         await world.start("n1")
-        world.free_bytes = DiskFailed("data: statvfs failed")
+        host.free_bytes = DiskFailed("data: statvfs failed")
         await host.stopped.wait()
         assert isinstance(innermost(host.failure or Exception()), DiskFailed)
 
-    run_world(tmp_path, scenario)
+    run_world(scenario)
 
 
 async def test_missing_directory_is_a_failed_disk(tmp_path: Path) -> None:

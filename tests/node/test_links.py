@@ -14,12 +14,12 @@ from bankd.node.links import FORWARDING_BYTES_MAX, PeerLink
 from bankd.node.pulse import UNANSWERED_PINGS_MAX
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
+from bankd.sim.random import Stream
 from bankd.types import ClusterId, Incarnation, NodeId
 from bankd.wire.frames import FLAG_HOPPED, FRAME_BYTES_MAX, Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole, encode_hello
 from bankd.wire.methods import Method
 from bankd.wire.refusals import decode_refusal
-from tests.node.world import FixedRandom
 
 PEER = NodeId("n2")
 PING_EVERY_TICKS = 3
@@ -42,7 +42,7 @@ class Peer:
         self._decoder = FrameDecoder(FRAME_BYTES_MAX)
         self.link = PeerLink(
             PEER,
-            environment=attrs.evolve(system_environment(), connect=self._connect, random=FixedRandom(1)),
+            environment=attrs.evolve(system_environment(), connect=self._connect, random=Stream(1, "link")),
             book=Book({PEER: "n2:1"}),
             buffer=ReceiveBuffer(),
             hello=lambda: hello_of("n1"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import trio
 
-from bankd.config.settings import ClusterSection, LimitsSection, ListenSection, RaftSection
+from bankd.config.settings import ClusterSection, LimitsSection, ListenSection, NodeSection, RaftSection
 from bankd.local import free_ports
 from bankd.node.environment import connect_tcp, system_environment
 from bankd.node.node import Node
@@ -18,7 +18,9 @@ from bankd.wire import client_codec as codec
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole, decode_hello, encode_hello
 from bankd.wire.methods import Method
-from tests.node.world import CLUSTER, Caller, config_of
+from tests.whole.caller import Caller
+from tests.whole.client import CLUSTER
+from tests.whole.world import Settings, config_of
 
 N1 = NodeId("n1")
 ACCOUNTS = 1000
@@ -55,7 +57,8 @@ async def lone_node(directory: Path) -> AsyncIterator[LoneNode]:
     """A cluster of one, with a thousand accounts of the longest names."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     config = attrs.evolve(
-        config_of(N1, directory, LimitsSection()),
+        config_of(N1, Settings(limits=LimitsSection())),
+        node=NodeSection(id=N1, data_dir=str(directory)),
         cluster=ClusterSection(name=CLUSTER, bootstrap={N1: address}),
         listen=ListenSection(address=address, advertise=address),
         raft=RaftSection(heartbeat_s=0.02, election_timeout_s=0.1),
