@@ -1,11 +1,10 @@
 """Tell an unfinished write from rot, where the log does not read on. Pure: bytes in, a verdict out.
 
-What a crash can leave: segments are zero-filled before use, a disk writes a sector whole or not at all, and a
-write that stops short leaves zeros from some byte on. So, of the one batch that was not yet synced:
+What a crash can leave: segments are zero-filled before use, and a disk writes a sector in one direction, from its
+front or from its back, though it may stop in its midst; of several sectors any may be missing. Hence the edges,
+0xFF as first and last byte of every sector of a batch. So, of the one batch that was not yet synced:
 
-- *Unfinished write*: a sector is zero beyond those that the trailer counts as zero by content; or a mark,
-  the last bytes of header and trailer, is cut: 0xFF up to some byte and 0x00 from there. A flipped bit
-  makes neither.
+- *Unfinished write*: some edge is 0x00, so that this sector was not written whole. A flipped bit makes no 0x00 of 0xFF.
 - *Rot*: everything else; and any damage with a later batch behind it, because a batch is written only after the
   one before it was synced. A later batch proves itself without the chain: a right checksum, its own sector number, a
   higher batch number, and the segment's nonce, which no client ever learns, so that no body can pose as a header.
@@ -14,19 +13,12 @@ An unfinished write was never acknowledged and may be cut off. Rot may have been
 "Protocol-Aware Recovery for Consensus-Based Storage", FAST 2018).
 """
 
-from typing import Final
-
 from bankd.storage.records import (
-    BATCH_HEADER_BYTES,
-    MARK,
     SECTOR_BYTES,
     Place,
-    count_zero_sectors,
+    edges,
     read_header,
-    zero_sectors_promised,
 )
-
-_MARKS_CUT: Final = tuple(MARK[:kept].ljust(len(MARK), b"\0") for kept in range(len(MARK)))
 
 
 def later_batch(data: bytes, place: Place) -> int | None:
@@ -49,18 +41,11 @@ def unfinished(data: bytes, place: Place) -> str | None:
     offset = place.sector * SECTOR_BYTES
     header = read_header(data, offset)
     if header is None:
-        return "its header was never written" if _is_header_cut(data, offset) else None
-    if header.place != place:
-        return None
-    batch = data[offset : offset + header.size].ljust(header.size, b"\0")
-    if batch.endswith(_MARKS_CUT):
-        return "its end was never written"
-    promised = zero_sectors_promised(batch, header)
-    if promised is not None and count_zero_sectors(batch) > promised:
-        return "some of its sectors were never written"
+        return "its first sector was not written whole" if _has_gap(data, offset, SECTOR_BYTES) else None
+    if header.place == place and _has_gap(data, offset, header.size):
+        return "some of its sectors were not written whole"
     return None
 
 
-def _is_header_cut(data: bytes, offset: int) -> bool:
-    sector = data[offset : offset + SECTOR_BYTES].ljust(SECTOR_BYTES, b"\0")
-    return sector[:BATCH_HEADER_BYTES].endswith(_MARKS_CUT) and not any(sector[BATCH_HEADER_BYTES:])
+def _has_gap(data: bytes, offset: int, size: int) -> bool:
+    return b"\0" in edges(data[offset : offset + size].ljust(size, b"\0"))

@@ -1,7 +1,7 @@
 """Damage to what was durable: every bit, every byte, every file. The answer is the whole log, or a refusal with words.
 
-The one exception is stated where it is tested: a last batch that is gone sector by sector looks like one that
-was never written in full.
+The one exception is stated where it is tested: a last batch that is gone sector by sector, or at the edges of one,
+looks like one that was never written in full.
 """
 
 from collections.abc import Sequence
@@ -96,11 +96,11 @@ def test_any_flipped_bit_leaves_the_whole_log_or_a_refusal(log: Log, segment: in
         recovered = log.read_with(path, flip(data, bit))
         refused += recovered is None
         assert recovered is None or log.is_whole(recovered), f"bit {bit} of {path.name} lost batches silently"
-    assert refused > 8 * 2 * SECTOR_BYTES, "flips in batches were expected to be refused"
+    assert refused >= 8 * 2 * SECTOR_BYTES, "flips in batches were expected to be refused"
 
 
 def test_flipped_bit_in_a_last_batch_with_zero_sectors_is_refused() -> None:
-    """Zeros by content are counted, so they never pass for sectors that were not written."""
+    """Zeros by content never pass for sectors that were not written: they have their edges."""
     log = Log([append(entry(1, body=b"q" * 500 + bytes(2000)))])
     (path,) = log.segments
     data = log.sound[path]
@@ -165,13 +165,14 @@ def test_zeroed_sector_in_front_of_a_later_batch_is_refused() -> None:
                 assert recovered.torn is not None or not any(damaged[start:])
 
 
-def test_zeroed_byte_is_refused_except_where_it_ends_the_last_batch(log: Log) -> None:
+def test_zeroed_byte_is_refused_except_on_an_edge_of_the_last_batch(log: Log) -> None:
     for path in log.segments:
         data = log.sound[path]
         for at in range(len(data)):
             recovered = log.read_with(path, data[:at] + b"\0" + data[at + 1 :])
             if recovered is not None and not log.is_whole(recovered):
-                assert (path, at) == (log.segments[-1], 2 * SECTOR_BYTES - 1)
+                assert path == log.segments[-1]
+                assert at in (SECTOR_BYTES, 2 * SECTOR_BYTES - 1)
 
 
 def test_any_sector_in_the_place_of_any_other_is_refused_or_changes_nothing() -> None:

@@ -159,23 +159,40 @@ def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives)
                 break
 
 
-def test_any_subset_of_the_last_batch_survives() -> None:
-    """Later sectors kept, earlier ones lost, and the other way round (OSDI'14, Pillai et al.)."""
+def run_that_loses_power_in_its_last_batch(survival: Sequence[bool | slice]) -> Run:
+    """Each item says what becomes of one sector of that batch."""
     body = b"a" * 500 + bytes(1200) + b"b" * 500  # one of its sectors is zero by content
     history = [append(entry(1)), append(entry(2, body=body), entry(3))]
+    run = Run(history, short_segment_bytes=8192)
+    wal, _ = Wal.open(run.disk, DIRECTORY, IDENTITY, tiny())
+    wal.write(history[0])
+    wal.sync()
+    wal.write(history[1])
+    run.synced, run.written = 1, 2
+    left = list(reversed(survival))
+    run.disk.lose_power(left.pop)
+    assert not left, "the batch was expected to have one sector for each item"
+    return run
+
+
+def test_any_subset_of_the_last_batch_survives() -> None:
+    """Later sectors kept, earlier ones lost, and the other way round (OSDI'14, Pillai et al.)."""
     for subset in all_subsets(5):
-        run = Run(history, short_segment_bytes=8192)
-        wal, _ = Wal.open(run.disk, DIRECTORY, IDENTITY, tiny())
-        wal.write(history[0])
-        wal.sync()
-        wal.write(history[1])
-        run.synced, run.written = 1, 2
-        survival = list(reversed(subset))
-        run.disk.lose_power(survival.pop)
-        assert not survival, "the batch was expected to have one sector for each bit"
+        run = run_that_loses_power_in_its_last_batch(subset)
         kept = run.check(reopen(run.disk, DIRECTORY))
         assert kept == 2 or not all(subset), "nothing was lost, so nothing may be cut"
         run.check_goes_on(kept)
+
+
+@pytest.mark.parametrize("torn", range(5))
+def test_any_sector_of_the_last_batch_is_torn_inside_and_any_others_survive(torn: int) -> None:
+    """Written from its front or from its back, up to some byte."""
+    for cut in (1, 2, 20, 33, 34, 57, 100, 300, 509, 510, 511):
+        for part in (slice(cut), slice(cut, None)):
+            for others in all_subsets(4):
+                run = run_that_loses_power_in_its_last_batch([*others[:torn], part, *others[torn:]])
+                assert run.check(reopen(run.disk, DIRECTORY)) == 1
+                run.check_goes_on(1)
 
 
 @settings(deadline=None, max_examples=150)
