@@ -20,20 +20,13 @@ import attrs
 
 from bankd import __version__
 from bankd.config import LoadedConfig, Role, load_config
-from bankd.errors import ConfigInvalid, Exit, NodeError
+from bankd.errors import ConfigInvalid, Exit, FileUnusable, NodeError
 
 
 class UsageError(NodeError):
     """What was typed cannot be understood. Nothing was done."""
 
     reason: ClassVar[str] = "USAGE"
-    exit_code: ClassVar[Exit] = Exit.USAGE
-
-
-class FileUnusable(NodeError):
-    """A file named on the command line cannot be written."""
-
-    reason: ClassVar[str] = "FILE_UNUSABLE"
     exit_code: ClassVar[Exit] = Exit.USAGE
 
 

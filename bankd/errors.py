@@ -201,6 +201,13 @@ class ConfigInvalid(NodeError):
         self.faults = faults
 
 
+class FileUnusable(NodeError):
+    """A file named on the command line cannot be read or written."""
+
+    reason = "FILE_UNUSABLE"
+    exit_code: ClassVar[Exit] = Exit.USAGE
+
+
 class AddressUnusable(NodeError):
     """The listening address is taken or not ours."""
 
