@@ -96,6 +96,10 @@ class Replica:
         due = self.raft.ticks_until_due
         return min(due, SWEEP_TICKS - self._ticks % SWEEP_TICKS) if self.waiting_calls else due
 
+    def digest_at(self, index: LogIndex) -> bytes | None:
+        """The state digest right after `index`, or None when it is no longer, or not yet, kept."""
+        return self._applying.digests.at(index)
+
     # Events in
 
     def step(self, event: Event, now_ns: int) -> None:
@@ -276,7 +280,7 @@ class Replica:
         return ReadDone(self.ledger.read(call.query), self.ledger.applied_index, age_ms)
 
     def _digest_at(self, index: LogIndex) -> DigestReport | Refusal:
-        digest = self._applying.digests.at(index)
+        digest = self.digest_at(index)
         if digest is None:
             return refusals.digest_forgotten(index, self._applying.digests.oldest)
         return DigestReport(index, digest, self.ledger.imbalance())

@@ -1,59 +1,198 @@
-"""Remember the last events of a run, and sum up all of them in one number."""
+"""Remember the last events of a run, and sum up all of them in one number.
 
+A note is a tuple of plain values: when, in which column, what. Of each column the last few are kept, so that a busy
+node does not push out what happened to a quiet one; they become text only when somebody prints them. Every note,
+kept or not, also goes into a running hash. Its input is the notes' `repr`, which is the same in every process for ints,
+strings, bytes and tuples of them, and for nothing that has an order of its own making (sets, addresses).
+
+How notes look is `trace_columns`.
+
+Limits: heartbeats, answers on their way and turns as such go into the hash alone: shown, they would fill the page.
+"""
+
+from collections import deque
 from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
 
-from bankd.errors import NodeError
+from bankd.errors import NodeError, Refusal
+from bankd.ledger.commands import AccountCreated, TransfersDone
+from bankd.ledger.queries import BalanceFound
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    ReadIndexResponse,
+    VoteRequest,
+    VoteResponse,
+)
+from bankd.raft.ready import LogTruncated, Persist, RoleChanged
 from bankd.replica.core import Replica
-from bankd.replica.effects import Effects, Result
+from bankd.replica.effects import Effects, ReadDone, Result
 from bankd.replica.events import Event
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Request
+from bankd.sim.plan import Balance, Move, Open, Request
+from bankd.sim.trace_columns import Note, Value, laid_out
 from bankd.storage.recovery import Recovered
 from bankd.types import NodeId
 
-WORLD = NodeId("world")  # the column of what happens to no single node
+WORLD: Final = NodeId("world")  # the column of what happens to no single node
+CLIENTS: Final = NodeId("clients")
 
-Value = int | str | bytes | None
+NOTES_PER_HASH: Final = 256  # one `repr` and one update for so many
 
 
 class Trace:
-    """Told the same things as `Judges`, under the same names; and, with `note`, what only the world knows.
+    """Told the same things as `Judges`, under the same names; and, with `note`, what only the world knows."""
 
-    Notes are tuples of plain values until somebody prints them.
-    """
-
-    def __init__(self, nodes: Sequence[NodeId], events_kept: int = 64) -> None:
+    def __init__(self, nodes: Sequence[NodeId], events_kept: int = 40) -> None:
         """`events_kept`: how many of the last events of each column."""
+        self._columns = (WORLD, *nodes, CLIENTS)
+        self._rings: dict[NodeId, deque[tuple[int, Note]]] = {
+            column: deque(maxlen=events_kept) for column in self._columns
+        }
+        self._order = 0  # of notes in different columns at one time
+        self._unhashed: list[Note] = []
+        self._hash = blake2b(digest_size=8)
 
     def note(self, now_ns: int, column: NodeId, kind: str, *values: Value) -> None:
         """Anything else worth a line: `kind`, then the values, with spaces between."""
+        note: Note = (now_ns, column, kind, values)
+        self._order += 1
+        self._rings[column].append((self._order, note))
+        self._hash_later(note)
 
-    def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None: ...
+    # What happens to nodes
 
-    def turned(
-        self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects
-    ) -> None: ...
+    def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None:
+        state = recovered.hard_state
+        self.note(now_ns, node, "boot", len(recovered.entries), state.term, state.voted_for)
 
-    def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None: ...
+    def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
+        for event in effects.events:
+            if type(event) is RoleChanged:
+                self.note(now_ns, node, "role", event.role.name.lower(), event.term, event.leader_id, event.reason)
+            elif type(event) is LogTruncated:
+                self.note(now_ns, node, "truncate", event.from_index)
+            else:
+                self.note(now_ns, node, "event", str(event))
+        for persist in effects.persists:
+            self._write(now_ns, node, persist)
+        for message in effects.send_now:
+            self._message(now_ns, node, message, 0)
+        raft = replica.raft
+        self._hash_later((now_ns, node, "turn", (len(events), raft.term, raft.commit_index, len(effects.replies))))
 
-    def ended(self, now_ns: int, node: NodeId, why: str) -> None: ...
+    def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
+        self.note(now_ns, node, "durable", write_seq)
 
-    def refused(self, now_ns: int, node: NodeId, error: NodeError) -> None: ...
+    def ended(self, now_ns: int, node: NodeId, why: str) -> None:
+        self.note(now_ns, node, "end", why)
 
-    def called(self, now_ns: int, client: int, operation: int, request: Request) -> None: ...
+    def refused(self, now_ns: int, node: NodeId, error: NodeError) -> None:
+        self.note(now_ns, node, "will not start:", error.reason)
 
-    def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None: ...
+    # What happens to clients
 
-    def healed(self, now_ns: int) -> None: ...
+    def called(self, now_ns: int, client: int, operation: int, request: Request) -> None:
+        match request:
+            case Open(account=account, balance=balance):
+                self.note(now_ns, CLIENTS, "open", client, operation, account, balance)
+            case Move(tx_ids=tx_ids, sources=sources, targets=targets, amounts=amounts):
+                rows = f"{len(tx_ids)} rows"
+                self.note(
+                    now_ns, CLIENTS, "move", client, operation, rows, tx_ids[0], sources[0], targets[0], amounts[0]
+                )
+            case Balance(account=account, kind=kind):
+                self.note(now_ns, CLIENTS, "read", client, operation, account, kind.value)
+            case _:
+                self.note(now_ns, CLIENTS, "read", client, operation, request.tx_id, request.kind.value)
 
-    def digest(self) -> str:
-        """32 hex digits over everything noted so far: equal for equal runs, in every process."""
-        return ""
+    def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None:
+        self.note(now_ns, CLIENTS, "answer", client, operation, *_told(result))
+
+    def healed(self, now_ns: int) -> None:
+        self.note(now_ns, WORLD, "healed")
+
+    # What came of it
+
+    @property
+    def digest(self) -> int:
+        """64 bits over everything noted so far: equal for equal runs, in every process."""
+        self._hash_now()
+        return int.from_bytes(self._hash.digest(), "little")
 
     def lines(self) -> list[str]:
         """The last events, oldest first, in columns: time in seconds, one column a node, one for the clients."""
-        return []
+        kept = sorted(pair for ring in self._rings.values() for pair in ring)
+        return laid_out(self._columns, [note for _, note in kept])
 
     def report(self, violation: Violation, step: int) -> str:
         """Everything that a person needs first: what was violated, where and when, and the last events."""
-        return ""
+        where = f" on {violation.node}" if violation.node else ""
+        head = f"{violation.invariant} violated{where} at {violation.at_ns / 1e9:.6f} s, step {step}: {violation.text}"
+        return "\n".join([head, "", *self.lines()])
+
+    # Parts
+
+    def _write(self, now_ns: int, node: NodeId, persist: Persist) -> None:
+        entries, state = persist.entries, persist.hard_state
+        ends = (entries[0].index, entries[-1].index, entries[-1].term) if entries else (0, 0, 0)
+        vote = (state.term, state.voted_for) if state else (0, None)
+        self.note(now_ns, node, "write", persist.write_seq, *ends, *vote)
+        for message in persist.then_send:
+            self._message(now_ns, node, message, persist.write_seq)
+
+    def _message(self, now_ns: int, node: NodeId, message: Message, after_write: int) -> None:
+        to, term = message.to, message.term
+        match message:
+            case HeartbeatResponse():
+                self._hash_later((now_ns, node, "beat", (to, term, message.read_round)))
+            case HeartbeatRequest():
+                self._hash_later((now_ns, node, "beat", (to, term, message.commit_index, message.read_round)))
+            case AppendRequest(entries=entries):
+                ends = (message.prev_index, len(entries), message.commit_index)
+                self.note(now_ns, node, "append", to, term, *ends)
+            case AppendResponse(accepted=accepted):
+                self.note(
+                    now_ns, node, "append ok" if accepted else "append no", to, term, message.match_index, after_write
+                )
+            case VoteRequest(pre_vote=pre_vote):
+                end = (message.last_index, message.last_term)
+                self.note(now_ns, node, "ask pre-vote" if pre_vote else "ask vote", to, term, *end, after_write)
+            case VoteResponse(granted=granted, pre_vote=pre_vote):
+                kind = ("pre-vote" if pre_vote else "vote") + (" yes" if granted else " no")
+                self.note(now_ns, node, kind, to, term, after_write)
+            case ReadIndexResponse(index=index, refused=refused):
+                self.note(now_ns, node, "read index", to, term, index, int(refused))
+            case _:
+                self.note(now_ns, node, type(message).__name__, to, term)
+
+    def _hash_later(self, note: Note) -> None:
+        self._unhashed.append(note)
+        if len(self._unhashed) >= NOTES_PER_HASH:
+            self._hash_now()
+
+    def _hash_now(self) -> None:
+        self._hash.update("".join(map(repr, self._unhashed)).encode())
+        self._unhashed.clear()
+
+
+def _told(result: Result | None) -> tuple[Value, ...]:
+    match result:
+        case None:
+            return ("unknown",)
+        case Refusal(reason=reason):
+            return (reason,)
+        case TransfersDone(index=index, outcomes=outcomes):
+            return ("moved", index, outcomes.hex())
+        case AccountCreated(success=success, index=index):
+            return ("opened" if success else "not opened", index)
+        case ReadDone(answer=BalanceFound(balance=balance), index=index, age_ms=age_ms):
+            return ("read", index, age_ms, balance)
+        case ReadDone(answer=answer, index=index, age_ms=age_ms):
+            return ("read", index, age_ms, str(answer))
+        case _:
+            return (str(result),)

@@ -1,49 +1,162 @@
-"""Hand what happens in a run to every judge that it concerns."""
+"""Hand what happens in a run to every judge that it concerns, and only what is new.
+
+The order inside a turn is that of cause: who leads now; what was written; what is committed by that; what was applied
+and answered; what is said to others. Most turns of a run are heartbeats, so what did not change costs a comparison.
+"""
 
 from collections.abc import Sequence
 
 from bankd.errors import NodeError
+from bankd.history.records import Record
+from bankd.raft.ready import RaftEvent, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event
-from bankd.sim.plan import Plan, Request
+from bankd.sim.judges.answers import Answers
+from bankd.sim.judges.bank import Bank
+from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.clients import Clients
+from bankd.sim.judges.commits import Commits
+from bankd.sim.judges.disks import Disks
+from bankd.sim.judges.elections import Elections
+from bankd.sim.judges.logs import Logs
+from bankd.sim.judges.progress import Progress
+from bankd.sim.judges.promises import Promises
+from bankd.sim.judges.states import States
+from bankd.sim.judges.violation import Violation
+from bankd.sim.plan import OlderCopy, Plan, Request, Wipe
 from bankd.storage.recovery import Recovered
-from bankd.types import NodeId
+from bankd.types import LogIndex, NodeId, Term
 
 
 class Judges:
     """Watches one run. Every method raises `Violation` at the first thing that must not be.
 
     The caller tells everything in the order in which it happened. A `reply_to` must be hashable, and equal to no other
-    one of its process.
+    one of its process. No call may have a deadline more than `answers.WAITING_NS_MAX` away.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._books = Books(plan.nodes)
+        self._bank = Bank()
+        self._logs = Logs()
+        self._elections = Elections(self._books)
+        self._promises = Promises(self._books, self._elections)
+        self._disks = Disks(plan, self._logs, self._elections, self._promises)
+        self._commits = Commits(self._books, self._bank)
+        self._states = States(self._bank)
+        self._answers = Answers(plan, self._bank, self._commits, self._states)
+        self._clients = Clients(self._bank, self._answers)
+        self._progress = Progress(plan, self._books, self._commits, self._clients)
+        self._replicas: dict[NodeId, Replica] = {}
+
+    @property
+    def elections(self) -> int:
+        """Leaders that took office so far."""
+        return len(self._elections.leaders)
+
+    @property
+    def committed(self) -> int:
+        """Entries committed so far."""
+        return len(self._commits.chain)
+
+    # Processes
 
     def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None:
         """A process started from its disk and is about to take its first event."""
-
-    def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
-        """A node took `events`, in that order, and was asked once for `effects`; nothing of them was carried out yet."""
-
-    def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
-        """The disk said that every write up to this number is durable; the replica has not heard of it yet."""
+        book = self._books.of[node]
+        book.running = True
+        book.leads = book.led = Term(0)
+        book.commit_index = book.applied_index = LogIndex(0)
+        self._disks.booted(now_ns, book, recovered)
+        self._answers.booted(node)
+        self._replicas[node] = replica
+        self._follow(now_ns, book, replica)
 
     def ended(self, now_ns: int, node: NodeId, why: str) -> None:
         """A process is gone: crashed, or ended by itself (a failed disk)."""
+        self._books.of[node].running = False
 
     def refused(self, now_ns: int, node: NodeId, error: NodeError) -> None:
         """A process would not start."""
+        self._disks.refused(now_ns, self._books.of[node], error)
+
+    # Turns
+
+    def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
+        """A node took `events`, in that order, and was asked once for `effects`; nothing of them was carried out yet."""
+        book = self._books.of[node]
+        if not book.running:
+            raise Violation("D2", "goes on after it ended", now_ns, node)
+        if now_ns >= self._progress.due_ns:
+            self._progress.judge(now_ns)
+        answers, replies = self._answers, effects.replies
+        took_calls = answers.taken(now_ns, book, events)
+        if replies:
+            answers.refused(book, replies)
+        if effects.events:
+            self._change_roles(now_ns, book, effects.events)
+        if effects.persists:
+            for persist in effects.persists:
+                self._disks.handed(now_ns, book, persist)
+                if book.leads and persist.entries:
+                    answers.proposed(now_ns, book, persist.entries)
+            self._elections.promised(now_ns, book, effects.persists)
+        if effects.events and book.leads:
+            self._commits.elected(now_ns, book)
+        if replica.raft.commit_index != book.commit_index or replica.ledger.applied_index != book.applied_index:
+            self._follow(now_ns, book, replica)
+        if replies:
+            answers.replied(now_ns, book, replies)
+        if replies or took_calls:
+            answers.count(now_ns, book, replica)
+        for message in effects.send_now:
+            self._promises.leaves(now_ns, book, message)
+
+    def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
+        """The disk said that every write up to this number is durable; the replica has not heard of it yet."""
+        self._disks.durable(now_ns, self._books.of[node], write_seq)
+
+    def _change_roles(self, now_ns: int, book: NodeBook, events: Sequence[RaftEvent]) -> None:
+        for event in events:
+            if type(event) is RoleChanged:
+                self._elections.changed(now_ns, book, event)
+
+    def _follow(self, now_ns: int, book: NodeBook, replica: Replica) -> None:
+        commit_index, applied_index = replica.raft.commit_index, replica.ledger.applied_index
+        if commit_index != book.commit_index:
+            self._commits.advanced(now_ns, book, commit_index)
+        if applied_index != book.applied_index:
+            self._states.advanced(now_ns, book, replica, applied_index)
+
+    # Clients
 
     def called(self, now_ns: int, client: int, operation: int, request: Request) -> None:
         """A client begins a call; whatever it retries inside is part of it."""
+        self._clients.called(now_ns, client, operation, request)
+        self._progress.called(now_ns, request)
 
     def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None:
         """A client's call ends. None: the client gave up, outcome unknown."""
+        self._clients.answered(now_ns, client, operation, result)
+
+    # The end
 
     def healed(self, now_ns: int) -> None:
         """The safety phase is over and everything is mended but for `Plan.stays_down`."""
+        self._progress.healed(now_ns)
 
-    def finish(self, now_ns: int) -> None:
-        """The run is over. The caller has let the cluster rest for a few heartbeats, with no call under way."""
+    def finish(self, now_ns: int, history: Sequence[Record] = ()) -> None:
+        """The run is over: judge what can only be judged now.
+
+        The caller has let the cluster rest for a few heartbeats, with no call under way.
+        """
+        if now_ns >= self._progress.due_ns:
+            self._progress.judge(now_ns)
+        tampered = {fault.node for fault in self._plan.faults if isinstance(fault, OlderCopy | Wipe)}
+        running = self._books.running
+        if len(running) >= self._books.majority:
+            self._progress.finish(now_ns, [book for book in running if book.node not in tampered])
+        for book in running:
+            self._states.finish(now_ns, book, self._replicas[book.node].ledger)

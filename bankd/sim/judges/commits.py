@@ -1,0 +1,71 @@
+"""S4 and S1: the one chain of committed entries. It only grows, each entry is on a majority's disks, leaders have it all.
+
+The chain grows where a leader's commit index passes its end. There, and only there, it is counted who has the last new
+entry durably, and that entry must be of the term which that node leads (paper 5.4.2; figure 8). Everybody else's commit
+index must stay inside the chain, over entries that are the chain's.
+
+The first entry is committed from the start: every node lays it alike.
+"""
+
+from bisect import bisect_left
+
+from bankd.raft.messages import Entry
+from bankd.sim.judges.bank import Bank
+from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.logs import name
+from bankd.sim.judges.violation import Violation
+from bankd.types import LogIndex, Term
+
+
+class Commits:
+    def __init__(self, books: Books, bank: Bank) -> None:
+        self._books = books
+        self._bank = bank
+        self.chain: list[Entry] = []
+        self.seen_ns: list[int] = []  # when each was first seen committed; never falls
+        self._terms: list[Term] = []  # of the leader that committed each; never falls
+
+    def advanced(self, now_ns: int, book: NodeBook, commit_index: LogIndex) -> None:
+        """A node's commit index changed."""
+        before = book.commit_index
+        if commit_index < before:
+            raise Violation("S4", f"its commit index falls from {before} to {commit_index}", now_ns, book.node)
+        if commit_index > len(book.log):
+            text = f"commits {commit_index} and has a log that ends at {len(book.log)}"
+            raise Violation("S4", text, now_ns, book.node)
+        for mine, theirs in zip(book.log[before:commit_index], self.chain[before:commit_index], strict=False):
+            if mine.term != theirs.term:
+                raise Violation("S4", f"commits {name(mine)}, and {name(theirs)} was committed", now_ns, book.node)
+        if commit_index > len(self.chain):
+            self._grow(now_ns, book, commit_index)
+        book.commit_index = commit_index
+
+    def elected(self, now_ns: int, book: NodeBook) -> None:
+        """A leader must have every entry that was committed in an earlier term (paper 5.4, leader completeness)."""
+        end = bisect_left(self._terms, book.leads)
+        if end and (len(book.log) < end or book.log[end - 1].term != self.chain[end - 1].term):
+            text = f"leads term {book.leads} without {name(self.chain[end - 1])}, which is committed"
+            raise Violation("S4", text, now_ns, book.node)
+
+    def _grow(self, now_ns: int, book: NodeBook, commit_index: LogIndex) -> None:
+        last = book.log[commit_index - 1]
+        if commit_index > 1:
+            self._judge_backing(now_ns, book, last)
+        for entry in book.log[len(self.chain) : commit_index]:
+            self.chain.append(entry)
+            self.seen_ns.append(now_ns)
+            self._terms.append(last.term)
+            self._bank.apply(now_ns, entry)
+
+    def _judge_backing(self, now_ns: int, book: NodeBook, last: Entry) -> None:
+        if last.term != book.led:
+            text = (
+                f"commits {name(last)} by counting, and leads term {book.led}"
+                if book.led
+                else (f"commits {name(last)}, which no leader has committed")
+            )
+            raise Violation("S4", text, now_ns, book.node)
+        holders = self._books.holders(last)
+        if len(holders) < self._books.majority:
+            text = f"commits {name(last)}, which is durable on {holders or 'no node'} alone"
+            raise Violation("S1", text, now_ns, book.node)

@@ -1,0 +1,64 @@
+"""S4: logs that agree on an index and a term agree up to there; a leader only appends; nothing committed is replaced.
+
+Every entry that any node ever wrote is known by its index and term, together with the term before it. A node that
+writes the same index and term must write the same bytes after the same term; by induction the logs are then equal up
+to there (paper 5.3, log matching). One look-up an entry and node, and no log is ever walked.
+
+Beside it, R1: the first entry of a term is a no-op. A leader without one does not know what is committed (paper 8).
+"""
+
+from bankd.raft.messages import Entry, EntryType
+from bankd.sim.judges.books import NodeBook
+from bankd.sim.judges.violation import Violation
+from bankd.types import LogIndex, Term
+
+Known = dict[tuple[LogIndex, Term], tuple[Entry, Term]]  # with the term of the entry before
+
+
+class Logs:
+    def __init__(self) -> None:
+        self._known: Known = {}
+
+    def written(self, now_ns: int, book: NodeBook, entries: tuple[Entry, ...]) -> None:
+        """A node asked its disk to write these entries, at least one. They become its log."""
+        log = book.log
+        first = entries[0].index
+        if first <= len(log):
+            self._judge_overwrite(now_ns, book, first)
+        elif first != len(log) + 1:
+            raise Violation("S4", f"writes entry {first} behind a log that ends at {len(log)}", now_ns, book.node)
+        previous = log[first - 2].term if first > 1 else Term(0)
+        for index, entry in enumerate(entries, first):
+            if entry.index != index or entry.term < previous or entry.term > book.handed.term:
+                raise Violation("S4", f"writes {name(entry)} at {index}, after term {previous}", now_ns, book.node)
+            self._judge_match(now_ns, book, entry, previous)
+            previous = entry.term
+        log[first - 1 :] = entries
+
+    def recovered(self, now_ns: int, book: NodeBook) -> None:
+        """A node started with `book.log`. Only the first entry, which every node lays for itself, can be new."""
+        if book.log:
+            self._judge_match(now_ns, book, book.log[0], Term(0))
+
+    def _judge_overwrite(self, now_ns: int, book: NodeBook, first: LogIndex) -> None:
+        if first <= book.commit_index:
+            text = f"rewrites entry {first}, and {book.commit_index} is committed here"
+            raise Violation("S4", text, now_ns, book.node)
+        if book.leads and book.log[-1].term == book.leads:
+            raise Violation("S4", f"leads term {book.leads} and rewrites entry {first}", now_ns, book.node)
+
+    def _judge_match(self, now_ns: int, book: NodeBook, entry: Entry, previous: Term) -> None:
+        known = self._known.setdefault((entry.index, entry.term), (entry, previous))
+        if known[0] is entry and known[1] == previous:
+            if entry.term != previous and entry.type is not EntryType.NOOP and entry.index > 1:
+                raise Violation("R1", f"{name(entry)} opens a term and is no no-op", now_ns, book.node)
+            return
+        if known[1] != previous:
+            text = f"{name(entry)} follows term {previous} here and term {known[1]} elsewhere"
+            raise Violation("S4", text, now_ns, book.node)
+        if known[0].body != entry.body or known[0].type is not entry.type:
+            raise Violation("S4", f"{name(entry)} is not the entry of that name elsewhere", now_ns, book.node)
+
+
+def name(entry: Entry) -> str:
+    return f"{entry.index}@{entry.term}"

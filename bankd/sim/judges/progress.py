@@ -1,0 +1,56 @@
+"""V1: once everything is mended, writes are acknowledged within 10 election timeouts, and all nodes come to one state.
+
+The time counts from the healing, or from the first write that was called after it or is still under way then: where
+nobody writes, nothing can be acknowledged. A cluster that has no majority running promises nothing.
+"""
+
+from typing import Final
+
+from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.clients import Clients
+from bankd.sim.judges.commits import Commits
+from bankd.sim.judges.violation import Violation
+from bankd.sim.plan import Move, Open, Plan, Request
+
+NEVER_NS: Final = 2**63
+ELECTION_TIMEOUTS_MAX: Final = 10
+
+
+class Progress:
+    def __init__(self, plan: Plan, books: Books, commits: Commits, clients: Clients) -> None:
+        self._books = books
+        self._commits = commits
+        self._clients = clients
+        self._limit_ns = ELECTION_TIMEOUTS_MAX * plan.product.election_timeout_ns
+        self._healed = False
+        self._acknowledged = 0  # writes, when it was healed
+        self.due_ns = NEVER_NS  # when a write must have been acknowledged; `judge` is due then
+
+    def healed(self, now_ns: int) -> None:
+        self._healed = True
+        self._acknowledged = self._clients.acknowledged
+        if any(isinstance(call.request, Open | Move) for call in self._clients.under_way.values()):
+            self.due_ns = now_ns + self._limit_ns
+
+    def called(self, now_ns: int, request: Request) -> None:
+        if self._healed and self.due_ns == NEVER_NS and isinstance(request, Open | Move) and not self._has_progressed:
+            self.due_ns = now_ns + self._limit_ns
+
+    def judge(self, now_ns: int) -> None:
+        """The time is up."""
+        self.due_ns = NEVER_NS
+        if not self._has_progressed and len(self._books.running) >= self._books.majority:
+            timeouts = f"{ELECTION_TIMEOUTS_MAX} election timeouts"
+            raise Violation("V1", f"no write was acknowledged within {timeouts} after everything was mended", now_ns)
+
+    def finish(self, now_ns: int, books: list[NodeBook]) -> None:
+        """All these nodes must have applied the whole chain. (That they hold the same state there is judged by `states`.)"""
+        length = len(self._commits.chain)
+        for book in books:
+            if not book.commit_index == book.applied_index == length:
+                text = f"has committed {book.commit_index} and applied {book.applied_index} of {length} at the end"
+                raise Violation("V1", text, now_ns, book.node)
+
+    @property
+    def _has_progressed(self) -> bool:
+        return self._clients.acknowledged > self._acknowledged

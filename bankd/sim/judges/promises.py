@@ -1,0 +1,82 @@
+"""What leaves a node must be true of its disk: votes, requests for votes, acknowledgements of entries (S1, S2).
+
+A message that may leave at once is held against the disk as it is; one that waits for a write, against the disk with
+that write and all before it. A disk whose term is beyond the message's has moved on: what the message promises about
+its own term can no longer be broken there.
+
+Beside it, S2: only whom a majority elected speaks as a leader. S4: a follower acknowledges what its leader has, and a
+leader names as committed only what is.
+"""
+
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    HardState,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    Message,
+    VoteRequest,
+    VoteResponse,
+)
+from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.elections import Elections
+from bankd.sim.judges.violation import Violation
+from bankd.types import LogIndex, NodeId, Term
+
+
+class Promises:
+    def __init__(self, books: Books, elections: Elections) -> None:
+        self._books = books
+        self._elections = elections
+
+    def leaves(self, now_ns: int, book: NodeBook, message: Message) -> None:
+        """A message leaves with the disk being as `book` says. The most frequent kinds come first."""
+        kind = type(message)
+        if kind is HeartbeatResponse:
+            return
+        if isinstance(message, HeartbeatRequest | AppendRequest):
+            self._judge_leader(now_ns, book, message.term, message.commit_index)
+        elif isinstance(message, AppendResponse):
+            if message.accepted:
+                self._judge_acknowledgement(now_ns, book, message)
+        elif isinstance(message, VoteResponse):
+            if message.granted and not message.pre_vote:
+                self._judge_vote(now_ns, book, message.term, message.to, "votes for")
+        elif isinstance(message, VoteRequest) and not message.pre_vote:
+            self._judge_vote(now_ns, book, message.term, book.node, "asks for votes as")
+            self._elections.campaigned(message)
+
+    def _judge_leader(self, now_ns: int, book: NodeBook, term: Term, commit_index: LogIndex) -> None:
+        if term != book.led:
+            raise Violation("S2", f"speaks as leader of term {term} without being elected", now_ns, book.node)
+        if commit_index > book.commit_index:
+            text = f"calls entry {commit_index} committed, and only {book.commit_index} is"
+            raise Violation("S4", text, now_ns, book.node)
+
+    def _judge_vote(self, now_ns: int, book: NodeBook, term: Term, choice: NodeId, does: str) -> None:
+        if book.stable.term <= term and book.stable != HardState(term, choice):
+            text = f"{does} {choice} in term {term}, and its disk says {_vote(book.stable)}"
+            raise Violation("S2", text, now_ns, book.node)
+
+    def _judge_acknowledgement(self, now_ns: int, book: NodeBook, message: AppendResponse) -> None:
+        term, match = message.term, message.match_index
+        if book.stable.term > term:
+            return
+        if book.stable.term < term:
+            text = f"acknowledges in term {term}, and its disk says {_vote(book.stable)}"
+            raise Violation("S1", text, now_ns, book.node)
+        if match > len(book.durable):
+            text = f"acknowledges entry {match}, and its disk ends at {len(book.durable)}"
+            raise Violation("S1", text, now_ns, book.node)
+        leader = self._books.of[message.to]
+        if leader.leads == term and match and not _holds(leader, match, book.durable[match - 1].term):
+            text = f"acknowledges entry {match} of term {book.durable[match - 1].term}, which {message.to} has not"
+            raise Violation("S4", text, now_ns, book.node)
+
+
+def _holds(book: NodeBook, index: LogIndex, term: Term) -> bool:
+    return index <= len(book.log) and book.log[index - 1].term == term
+
+
+def _vote(state: HardState) -> str:
+    return f"term {state.term}, vote {state.voted_for or 'none'}"
