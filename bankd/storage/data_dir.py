@@ -66,6 +66,10 @@ class DataDir:
                 identity = Identity(cluster, cluster_id, node_id, Incarnation(new_incarnation()))
                 _create(disk, path, identity, wal_options or WalOptions())
             _check_owner(path, identity, cluster, cluster_id, node_id)
+            # At every start: whoever made the directory may have been killed before it had done this, and the names
+            # that we read are then in memory only.
+            disk.fsync_dir(path)
+            disk.fsync_dir(path.parent)
         except DiskFailed as error:
             lock.close()
             raise DataDirUnusable(f"the data directory cannot be used: {error}") from error
@@ -94,6 +98,7 @@ def _read_identity(disk: Disk, path: Path) -> Identity | None:
 
 
 def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> None:
+    """Make what is missing. The caller syncs the names."""
     disk.mkdir(path / _WAL)
     Wal.create(disk, path / _WAL, identity, options)
     file = disk.create(path / _META_NEW)
@@ -104,8 +109,6 @@ def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> 
     finally:
         file.close()
     disk.rename(path / _META_NEW, path / _META)
-    disk.fsync_dir(path)
-    disk.fsync_dir(path.parent)
 
 
 def _check_owner(path: Path, found: Identity, cluster: str, cluster_id: ClusterId, node_id: NodeId) -> None:

@@ -25,7 +25,7 @@ import attrs
 from bankd.raft.messages import Entry, HardState
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
-from bankd.storage.records import SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
+from bankd.storage.records import EDGE, SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
 from bankd.storage.recovery import LogRead, Recovered, is_zero, read_file, read_log, segment_names
 from bankd.storage.segment import SegmentHeader, begin, damaged, write_zeros
 from bankd.storage.spare import Spare
@@ -218,13 +218,7 @@ def _short_spare(disk: Disk, directory: Path, options: WalOptions) -> Spare:
 def _mend(disk: Disk, read: LogRead) -> None:
     """Bring the disk to the state that was read, durably; after a crash in here it reads the same."""
     if read.recovered.torn is not None:
-        file = disk.open(read.tail.path)
-        try:
-            # Up to the end of the file: sectors of the torn write may have survived anywhere in it.
-            start, end = read.recovered.torn.offset, max(read.tail.capacity, file.size())
-            write_zeros(file, start, end)
-        finally:
-            file.close()
+        _cut_off(disk, read.tail.path, read.recovered.torn.offset)
     if read.unused is not None:
         # No directory sync: should it come back after a crash, it is as untouched and unused as before, and
         # the next roll syncs the directory before it seals.
@@ -238,3 +232,22 @@ def _mend(disk: Disk, read: LogRead) -> None:
             file.sync()
         finally:
             file.close()
+
+
+def _cut_off(disk: Disk, path: Path, start: int) -> None:
+    """Put zeros over an unfinished write, durably, and over the rest of the file: its sectors may stand anywhere there.
+
+    Its first sector stays a torn one until the others are durable. If all were written at once and that sync failed,
+    the next process would read zeros that never reach the disk, take them for a clean end, and write its batches
+    in front of sectors that a power loss brings back.
+    """
+    file = disk.open(path)
+    try:
+        behind = start + SECTOR_BYTES
+        if not any(file.pread(SECTOR_BYTES, start)):
+            file.pwrite(EDGE, start)
+            file.sync()
+        write_zeros(file, behind, max(behind, file.size()))
+        write_zeros(file, start, behind)
+    finally:
+        file.close()

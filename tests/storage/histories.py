@@ -20,8 +20,8 @@ IDENTITY = Identity("main", ClusterId(7), NodeId("n1"), Incarnation(0xABCDEF))
 DIRECTORY = Path("wal")  # on a SimDisk
 
 
-def new_disk() -> SimDisk:
-    return SimDisk(Stream(7, "disk"))
+def new_disk(seed: int = 7) -> SimDisk:
+    return SimDisk(Stream(seed, "disk"))
 
 
 class LoggedDisk(SimDisk):

@@ -129,6 +129,30 @@ def test_power_lost_at_every_operation_of_the_making_is_completed_by_the_next_st
         assert operation > 10
 
 
+def test_process_killed_at_every_operation_of_the_making_loses_nothing_that_the_next_one_writes() -> None:
+    """The next one finds META in the page cache; that alone does not make it durable."""
+    operation, killed = 1, True
+    while killed:
+        disk = new_disk()
+        disk.crash_in(operation)
+        try:
+            open_dir(DIRECTORY, disk=disk)
+        except PowerLost:
+            pass
+        else:
+            killed = False
+        disk.end_process()
+        opened = open_dir(DIRECTORY, disk=disk)
+        wal, _ = Wal.open(disk, opened.wal_dir, opened.identity, tiny())
+        wal.write(append(entry(1)))
+        wal.sync()
+        disk.lose_power(lambda: False)
+        found = open_dir(DIRECTORY, disk=disk)
+        assert Wal.open(disk, found.wal_dir, found.identity, tiny())[1].entries == (entry(1),)
+        operation += 1
+    assert operation > 10
+
+
 def test_directory_that_was_made_is_there_after_a_power_loss() -> None:
     disk = new_disk()
     made = open_dir(DIRECTORY, disk=disk)

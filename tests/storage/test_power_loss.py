@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankd.sim.disk import PowerLost
+from bankd.errors import DiskFailed
+from bankd.sim.disk import PowerLost, SimDisk
 from bankd.sim.inode import Survives
 from bankd.sim.random import Stream
 from bankd.storage.records import Write
@@ -42,9 +43,9 @@ def surviving(percent: int, seed: int = 7) -> Survives:
 class Run:
     """Writes a history until power is lost; knows how much of it must be there afterwards."""
 
-    def __init__(self, history: Sequence[Sequence[Write]], *, short_segment_bytes: int = 2048) -> None:
+    def __init__(self, history: Sequence[Sequence[Write]], *, short_segment_bytes: int = 2048, seed: int = 7) -> None:
         self.history = history
-        self.disk = new_disk()
+        self.disk = new_disk(seed)
         self.synced = 0
         self.written = 0
         write_history(self.disk, DIRECTORY, [], tiny(short_segment_bytes=short_segment_bytes))
@@ -203,3 +204,66 @@ def test_any_history_survives_any_power_loss(history: list[list[Write]], data: s
         return
     run.disk.lose_power(surviving(60, seed=data.draw(st.integers(0, 2**32))))
     run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+
+
+def end_somehow(disk: SimDisk, stream: Stream) -> None:
+    """Power is lost, and sectors are torn; or the process alone has ended."""
+    if stream.chance(700_000):
+        disk.lose_power()
+    else:
+        disk.end_process()
+
+
+def go_wrong_soon(disk: SimDisk, stream: Stream, operations: int) -> None:
+    at = stream.between(1, operations)
+    if stream.chance(600_000):
+        disk.crash_in(at)
+    else:
+        disk.fail_in(at, DiskFailed("the disk says no"))
+
+
+def write_through_a_chain_of_crashes(seed: int) -> Run:
+    stream = Stream(seed, "chain")
+    run = Run(long_history(), seed=seed)
+    go_wrong_soon(run.disk, stream, 60)
+    try:
+        run.write_all()
+    except (PowerLost, DiskFailed):
+        pass
+    end_somehow(run.disk, stream)
+    for _ in range(stream.below(4)):
+        go_wrong_soon(run.disk, stream, 10)
+        try:
+            run.synced = run.check(reopen(run.disk, DIRECTORY))  # what a restarted node answered must not be lost
+        except (PowerLost, DiskFailed):
+            pass
+        end_somehow(run.disk, stream)
+    return run
+
+
+def test_any_chain_of_crashes_and_failures_ends_in_a_log_that_goes_on() -> None:
+    """While it is written, then in one recovery after the other: D01, D02, D12, D14, D15 at once."""
+    for seed in range(1500):
+        try:
+            run = write_through_a_chain_of_crashes(seed)
+            run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
+
+
+def test_sectors_that_a_failed_sync_left_behind_when_a_write_was_cut_off_never_come_to_light() -> None:
+    """The process after that one reads zeros there, though the disk still holds the sectors (ATC'20)."""
+    failed = 0
+    for survival in all_subsets(5):
+        for operation in range(1, 12):
+            run = run_that_loses_power_in_its_last_batch(survival)
+            run.disk.short_write_bytes = 10_000
+            run.disk.fail_in(operation, DiskFailed("the disk says no"))
+            try:
+                reopen(run.disk, DIRECTORY)
+            except DiskFailed:
+                failed += 1
+            run.disk.end_process()
+            run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+    assert failed > 200
