@@ -129,6 +129,11 @@ class SimDisk:
         """Have the next operation of that name fail, with EIO unless told otherwise."""
         self._failing[operation] = error or DiskFailed(f"{operation} failed: Input/output error")
 
+    def disarm(self) -> None:
+        """Call off what was to go wrong."""
+        self._crash_at = self._fail_at = 0
+        self._failing.clear()
+
     def take_elapsed(self) -> int:
         """Return how long the operations since the last call took, in nanoseconds."""
         elapsed_ns, self._elapsed_ns = self._elapsed_ns, 0
@@ -138,8 +143,7 @@ class SimDisk:
         """Release what a process held. Its files stay as written; what was to go wrong for it will not any more."""
         self.process += 1
         self.locked.clear()
-        self._crash_at = self._fail_at = 0
-        self._failing.clear()
+        self.disarm()
 
     def lose_power(self, survives: Survives | None = None) -> None:
         """End the process and go back to what a power loss at this moment leaves. `survives`: None: drawn."""
