@@ -5,7 +5,7 @@ One pass over the records; after `gather` everything is filed by log index, read
 - `groups`: what was decided at an index, each id once, however often it was told. Answers that contradict each other
   (one id at two indexes, or with two outcomes) are findings already.
 - `reads`: what was read at an index.
-- `moments`: for the real-time order, when something with a place in the log can have happened.
+- `moments`: for the real-time order, when the things that have one place in the log can have happened.
 - `loose`: writes that may have taken effect at an index that no answer tells.
 
 The place of a decision of log index i is 2i, that of a read of its state 2i+1: a state is read whole.
@@ -29,6 +29,7 @@ from bankd.history.decisions import (
     described,
 )
 from bankd.history.findings import Finding
+from bankd.history.moments import LONG_AGO, NEVER, Moments
 from bankd.history.records import (
     Balance,
     BalanceFound,
@@ -57,12 +58,9 @@ from bankd.types import (
 )
 
 NS_PER_MS: Final = 1_000_000
-LONG_AGO: Final = -(2**100)  # before every call
-NEVER: Final = 2**100  # after every return
 
 Key = TxId | tuple[str, object]  # a tx id; ("request", its id); ("open", number of the record) where it has none
 Asked = tuple[AccountId, AccountId, int]  # source, target, amount
-Moment = tuple[int, int, int, int]  # place, called, returned, record
 
 TRANSFER_FIELDS: Final = ("from", "to", "amount")
 OPENING_FIELDS: Final = ("", "account", "initial_balance")  # what pays is always `@opening`
@@ -109,7 +107,7 @@ class Evidence:
     findings: list[Finding] = attrs.field(factory=list)
     groups: dict[int, list[Decision]] = attrs.field(factory=dict)
     reads: dict[int, list[Decision]] = attrs.field(factory=dict)
-    moments: list[Moment] = attrs.field(factory=list)
+    moments: Moments = attrs.field(factory=Moments)
     loose: list[Loose] = attrs.field(factory=list)
     operations: int = 0
     unjudged: int = 0
@@ -138,18 +136,18 @@ class Evidence:
     # Writes
 
     def _move(self, number: int, record: Record, operation: Move) -> None:
-        self.operations += len(operation.tx_ids)
         result, index = record.result, record.index
+        rows = len(operation.tx_ids)
+        self.operations += rows
         if type(result) is not Moved:
             if result is None:
-                for row in range(len(operation.tx_ids)):
+                for row in range(rows):
                     self._try(operation.tx_ids[row], _asked(operation, row), record.call_ns)
             return
         if index is not None:
-            assert record.return_ns is not None
-            self.moments.append((2 * index, record.call_ns, record.return_ns, number))
-        if index is None or result.decided or result.available or ROW_ID_CONFLICT in result.statuses:
-            for row in range(len(operation.tx_ids)):
+            self.moments.note(2 * index, record.call_ns, record.return_ns, number)
+        if index is None or result.decided or result.available or result.differs:
+            for row in range(rows):
                 self._row(number, record, operation, result, row)
         else:
             self._plain_rows(number, operation, result.statuses, index)
@@ -163,9 +161,9 @@ class Evidence:
         for tx_id, source, target, amount, status in zip(
             operation.tx_ids, operation.sources, operation.targets, operation.amounts, statuses, strict=True
         ):
-            decision = (source, target, amount, status, None, number, index)
             if status == ROW_MALFORMED:
                 continue
+            decision = (source, target, amount, status, None, number, index)
             if file(tx_id, decision) is decision:
                 group.append(decision)
             else:
@@ -271,7 +269,6 @@ class Evidence:
             self._absences.append((key, index, number))
 
     def _read_moment(self, number: int, record: Record, mode: ReadMode, index: int) -> None:
-        assert record.return_ns is not None
         called = record.call_ns
         if type(mode) is Bounded:
             called -= mode.max_age_ms * NS_PER_MS * (1_000_000 + self.drift_ppm_max) // 1_000_000
@@ -279,7 +276,7 @@ class Evidence:
             called = LONG_AGO
             if type(mode) is AtLeast and index < mode.index:
                 self._find("R1", f"a state of index {index} was read where at least {mode.index} was asked for", number)
-        self.moments.append((2 * index + 1, called, record.return_ns, number))
+        self.moments.note(2 * index + 1, called, record.return_ns, number)
 
     def _not_after(self, decided: int, index: LogIndex | None, number: int, what: str) -> None:
         if index is not None and decided > index:
@@ -330,7 +327,7 @@ class Evidence:
         if called == NEVER:
             self._find("M3", f"{_named(key)}, {described(decision)}, was never asked for", told.record)
             return
-        self.moments.append((2 * decision[6], called, told.returned_min, told.record))
+        self.moments.note(2 * decision[6], called, told.returned_min, told.record)
 
     def _loosen(self, key: Key, tries: Iterable[tuple[Asked, int]]) -> None:
         first_calls: dict[Asked, int] = {}

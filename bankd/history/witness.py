@@ -5,7 +5,7 @@ for. It takes a few microseconds an operation, and holds for all read modes. It 
 two nodes disagree about an index would go unnoticed as long as every answer fits some log.
 
 1. `evidence`: what the answers tell about each id and each index, and where they contradict each other
-2. `real_time`: whether that order is one that the calls and returns allow
+2. `moments`: whether that order is one that the calls and returns allow
 3. `replay`: whether a bank would have answered so in that order, with `orders` for what shares an index and `worlds`
    for writes of unknown outcome
 
@@ -15,10 +15,8 @@ Nothing is shared with bankd.ledger: the rules of the contract are stated once m
 from collections.abc import Sequence
 from typing import Final
 
-from bankd.history import real_time
 from bankd.history.evidence import Evidence
 from bankd.history.findings import Finding, Report
-from bankd.history.real_time import FirstIndexes
 from bankd.history.records import Record
 from bankd.history.replay import Replay
 from bankd.history.worlds import Worlds
@@ -41,18 +39,18 @@ def examine(records: Sequence[Record], *, drift_ppm_max: int = DRIFT_PPM_MAX) ->
     evidence.gather(records)
     balances: dict[AccountId, int] = {OPENING_ACCOUNT: 0}
     replay = Replay(balances, _worlds(evidence, balances))
-    nothing: list[tuple[AccountId, AccountId, int, int, int | None, int, int]] = []
     for index in sorted(evidence.groups.keys() | evidence.reads.keys()):
         if group := evidence.groups.get(index):
             replay.decide(index, group)
-        replay.read(index, evidence.reads.get(index, nothing))
-    findings = (*evidence.findings, *real_time.judge(evidence.moments), *replay.findings)
+        if reads := evidence.reads.get(index):
+            replay.read(index, reads)
+    findings = (*evidence.findings, *evidence.moments.judge(), *replay.findings)
     return Report(findings, evidence.operations, evidence.unjudged + replay.unjudged)
 
 
 def _worlds(evidence: Evidence, balances: dict[AccountId, int]) -> Worlds:
     if not evidence.loose:
         return Worlds(balances, (), ())
-    first_indexes = FirstIndexes(evidence.moments)
+    first_indexes = evidence.moments.first_indexes()
     earliest = [max(write.index_min, first_indexes.after(write.call_ns)) for write in evidence.loose]
     return Worlds(balances, evidence.loose, earliest)
