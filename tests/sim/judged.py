@@ -5,9 +5,11 @@ and everybody else a test may put a `spoil`: what the replica says then is not w
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import attrs
+import pytest
 
 from bankd.ledger.commands import Command, CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetBalance, GetTransfer, Query
@@ -18,7 +20,7 @@ from bankd.raft.ready import Persist
 from bankd.replica.core import EntryCodec, Replica
 from bankd.replica.effects import Effects
 from bankd.replica.events import TICKED, Call, Calls, Event, Persisted, ReadCall, Received, ReplyTo, WriteCall
-from bankd.sim.judges import Judges
+from bankd.sim.judges import Judges, Violation
 from bankd.sim.judges.books import overlay
 from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ReadKind, Request
 from bankd.sim.random import Stream
@@ -42,6 +44,15 @@ Spoil = Callable[[NodeId, Effects], Effects]
 
 def plan_of(names: Sequence[NodeId] = NAMES) -> Plan:
     return Plan(seed=1, nodes=tuple(names), clients=2, safety_ns=SECOND)
+
+
+@contextmanager
+def violated(invariant: str, words: str) -> Iterator[None]:
+    """The judges find this violated, and say it with these words among others."""
+    with pytest.raises(Violation) as caught:
+        yield
+    assert caught.value.invariant == invariant, caught.value
+    assert words in caught.value.text
 
 
 @attrs.define(eq=False)
@@ -81,6 +92,15 @@ class Judged:
         self.nodes: dict[NodeId, Node] = {}
         for name in self.plan.nodes:
             self.start(name, HardState(Term(1)), [self._first_entry()])
+
+    def forge(self, name: NodeId, effects: Effects) -> None:
+        """Show the judges a turn that no replica would take. Its writes are under way."""
+        self.judges.turned(self.now_ns, name, self.nodes[name].replica, (), effects)
+
+    def forge_write(self, name: NodeId, persist: Persist) -> None:
+        """A write that no replica would make; it is durable at once."""
+        self.forge(name, Effects(persists=(persist,)))
+        self.judges.durable(self.now_ns, name, persist.write_seq)
 
     # Processes
 

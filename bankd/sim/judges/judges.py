@@ -7,6 +7,7 @@ and answered; what is said to others. Most turns of a run are heartbeats, so wha
 from collections.abc import Sequence
 
 from bankd.errors import NodeError
+from bankd.history import witness
 from bankd.history.records import Record
 from bankd.raft.ready import RaftEvent, RoleChanged
 from bankd.replica.core import Replica
@@ -160,3 +161,9 @@ class Judges:
             self._progress.finish(now_ns, [book for book in running if book.node not in tampered])
         for book in running:
             self._states.finish(now_ns, book, self._replicas[book.node].ledger)
+        self._judge_history(now_ns, history)
+
+    def _judge_history(self, now_ns: int, history: Sequence[Record]) -> None:
+        drift_ppm = max([abs(traits.drift_ppm) for traits in self._plan.traits], default=0)
+        for finding in witness.check(history, drift_ppm_max=2 * drift_ppm):
+            raise Violation(finding.promise, f"the history shows it: {finding.text}", now_ns)
