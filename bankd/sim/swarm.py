@@ -1,0 +1,123 @@
+"""Draw a plan from a seed: every run gets its own mix.
+
+Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): a run in which everything goes wrong at once finds less
+than runs of which each leaves most things alone and overdoes some. So every kind of fault is on or off, every
+range is drawn from a few very different ones, and all that depends on the election timeout is measured by it.
+
+What is drawn is what the product promises to survive today (docs/reliability.md):
+
+- `Rot` only on nodes that then stay down: damage is refused, and not yet repaired from peers (D04, D05);
+- `Wipe` only in runs where no other process ends: the peers remember an incarnation no longer than they run (D09);
+- `OlderCopy` never: nothing keeps such a node from voting yet (D10).
+
+After healing, delays and slow syncs go on; they are bounded so that ten election timeouts are enough (V1).
+"""
+
+from typing import Final
+
+from bankd.sim.plan import DiskOdds, NetworkOdds, NodeTraits, Plan, ProductOptions
+from bankd.sim.random import PPM, Stream
+from bankd.sim.swarm_calls import draw_operations
+from bankd.sim.swarm_faults import draw_faults
+from bankd.types import NodeId
+
+US: Final = 1_000
+MS: Final = 1_000_000
+S: Final = 1_000_000_000
+
+SAFETY_NS: Final = 60 * S
+
+NODES: Final = (3, 3, 3, 4, 5, 5, 6, 7)
+HEARTBEATS_NS: Final = (20 * MS, 50 * MS, 100 * MS, 100 * MS, 100 * MS, 300 * MS)
+HEARTBEATS_PER_TIMEOUT: Final = (3, 5, 10, 10, 20)
+SEGMENTS_BYTES: Final = (4 << 10, 16 << 10, 64 << 10, 64 << 10, 1 << 20)
+WAITING_CALLS_MAX: Final = (1, 4, 1_000, 1_000, 10_000)
+
+ODDS_PPM: Final = (0, 0, 0, 1_000, 20_000, 100_000)
+DRIFTS_PPM: Final = (0, 0, 200, 10_000, 100_000)
+TURNS_NS: Final = (0, 0, 0, 100 * US, 2 * MS, 20 * MS)
+WALL_OFFSETS_NS: Final = (0, 0, 50 * MS, 3_600 * S)
+SYNCS_NS_MAX: Final = (200 * US, 2 * MS, 2 * MS, 20 * MS)
+SLOW_SYNCS_PPM: Final = (0, 0, 2_000, 50_000)
+SLOW_SYNC_FACTOR_MAX: Final = 100  # the disk's (DiskOdds)
+
+ENCODED_PPM: Final = 125_000  # of runs whose messages cross as bytes
+STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
+
+
+def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_NS) -> Plan:
+    """The plan of this seed; the same in every process and for ever, as long as this package stays as it is.
+
+    `nodes_count` None: drawn.
+    """
+    stream = Stream(seed, "swarm")
+    drawn_count = stream.pick(NODES)
+    nodes = tuple(NodeId(f"n{number}") for number in range(1, (nodes_count or drawn_count) + 1))
+    product = draw_product(stream)
+    stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
+    clients, operations = draw_operations(Stream(seed, "swarm calls"), safety_ns)
+    return Plan(
+        seed=seed,
+        nodes=nodes,
+        clients=clients,
+        safety_ns=safety_ns,
+        product=product,
+        network=draw_network(product, stream),
+        disk=draw_disk(product, stream),
+        traits=draw_traits(len(nodes), stream),
+        faults=draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns),
+        operations=operations,
+        stays_down=frozenset(stays_down),
+    )
+
+
+def draw_product(stream: Stream) -> ProductOptions:
+    heartbeat_ns = stream.pick(HEARTBEATS_NS)
+    return ProductOptions(
+        heartbeat_ns=heartbeat_ns,
+        election_timeout_ns=heartbeat_ns * stream.pick(HEARTBEATS_PER_TIMEOUT),
+        segment_bytes=stream.pick(SEGMENTS_BYTES),
+        waiting_calls_max=stream.pick(WAITING_CALLS_MAX),
+    )
+
+
+def draw_network(product: ProductOptions, stream: Stream) -> NetworkOdds:
+    # The slowest single message takes ten times its link's typical delay: half an election timeout at most.
+    slowest_ns = product.election_timeout_ns // 20
+    delay_ns_max = min(stream.pick((500 * US, 2 * MS, 5 * MS, 50 * MS)), slowest_ns)
+    return NetworkOdds(
+        delay_ns_min=delay_ns_max // 10,
+        delay_ns_max=delay_ns_max,
+        loss_ppm_max=stream.pick(ODDS_PPM),
+        duplicate_ppm_max=stream.pick(ODDS_PPM),
+        reorder_ppm_max=stream.pick(ODDS_PPM),
+        encoded=stream.chance(ENCODED_PPM),
+    )
+
+
+def draw_disk(product: ProductOptions, stream: Stream) -> DiskOdds:
+    slow_sync_ppm = stream.pick(SLOW_SYNCS_PPM)
+    sync_ns_max = stream.pick(SYNCS_NS_MAX)
+    if slow_sync_ppm:  # the slowest takes half an election timeout at most
+        sync_ns_max = min(sync_ns_max, product.election_timeout_ns // (2 * SLOW_SYNC_FACTOR_MAX))
+    return DiskOdds(
+        write_ns_max=stream.pick((20 * US, 100 * US, 1 * MS)), sync_ns_max=sync_ns_max, slow_sync_ppm=slow_sync_ppm
+    )
+
+
+def draw_traits(count: int, stream: Stream) -> tuple[NodeTraits, ...]:
+    drift_ppm_max, wall_ns_max, turn_ns = stream.pick(DRIFTS_PPM), stream.pick(WALL_OFFSETS_NS), stream.pick(TURNS_NS)
+    return tuple(
+        NodeTraits(
+            drift_ppm=stream.between(-drift_ppm_max, drift_ppm_max),
+            wall_offset_ns=stream.between(-wall_ns_max, wall_ns_max),
+            turn_ns=turn_ns if stream.chance(PPM // 2) else 0,
+        )
+        for _ in range(count)
+    )
+
+
+def draw_minority(nodes: tuple[NodeId, ...], stream: Stream) -> tuple[NodeId, ...]:
+    """One node if there are enough, and few enough that the rest are a majority."""
+    spare = (len(nodes) - 1) // 2
+    return tuple(sorted(stream.shuffled(nodes)[: stream.between(min(1, spare), spare)]))
