@@ -3,9 +3,10 @@
 A **record** holds one entry, one hard state, or the seal of a segment. A **batch** is what one write
 put down: a header, records, and zeros up to the end of its last 512-byte sector. A batch
 begins on a sector and owns its sectors alone, so a sector that is durable is never written again.
-All numbers are little-endian.
+Its data, header and records, are laid down in one piece; bytes that come to stand on an edge of a sector
+move behind the data, those on back edges first. All numbers are little-endian.
 
-    sector of a batch   0xFF · 510 bytes of the batch · 0xFF
+    sector of a batch   0xFF · 510 bytes · 0xFF
     batch header        u32 data bytes · u32 sector in the file · u64 segment nonce · u64 batch number
                         · u32 running CRC so far · u32 CRC32C of these 28 bytes
     record              u32 body bytes · u32 CRC32C · u64 index · u64 term · u8 type · body
@@ -20,7 +21,6 @@ Invariant: a batch is all or nothing. Its hard state and entries were asked for 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, unique
-from itertools import chain
 from typing import Final
 
 import attrs
@@ -61,8 +61,8 @@ _CRC: Final = struct.Struct("<I")
 BATCH_HEADER_BYTES: Final = _BATCH_HEADER.size + _CRC.size
 RECORD_HEADER_BYTES: Final = _RECORD_HEADER.size
 _CONTENT_BYTES: Final = SECTOR_BYTES - 2 * len(EDGE)  # of a batch in each of its sectors
-_CONTENT: Final = struct.Struct(f"{_CONTENT_BYTES}s")
-_SECTOR: Final = struct.Struct(f"x{_CONTENT_BYTES}sx")
+DATA_AT: Final = len(EDGE)  # where the header of a batch begins in it
+_BACK: Final = SECTOR_BYTES - len(EDGE)  # where a sector's back edge stands in it
 _ENTRY_TYPES: Final = {int(entry_type): entry_type for entry_type in EntryType}
 
 
@@ -114,19 +114,19 @@ def data_size(writes: Sequence[Write]) -> int:
     return size
 
 
-def encode_batch(place: Place, writes: Sequence[Write]) -> tuple[bytes, int]:
-    """Return the batch's bytes and the running CRC after it."""
+def encode_batch(place: Place, writes: Sequence[Write]) -> tuple[bytearray, int]:
+    """Return the batch's bytes and the running CRC after it. Bodies are copied once."""
     return _encode(place, data_size(writes), _rows(writes))
 
 
-def encode_seal(place: Place, next_index: LogIndex) -> tuple[bytes, int]:
+def encode_seal(place: Place, next_index: LogIndex) -> tuple[bytearray, int]:
     """Return the batch that ends a segment, one sector, and the running CRC after it."""
     return _encode(place, BATCH_HEADER_BYTES + RECORD_HEADER_BYTES, [(next_index, 0, RecordType.SEAL, b"")])
 
 
 def read_header(data: bytes, offset: int) -> BatchHeader | None:
     """Return the batch header in the sector at `offset` if there is a sound one, wherever it may belong."""
-    start = offset + len(EDGE)
+    start = offset + DATA_AT
     if data[offset:start] != EDGE or start + BATCH_HEADER_BYTES > len(data):
         return None
     covered = data[start : start + _BATCH_HEADER.size]
@@ -156,9 +156,10 @@ def read_batch(data: bytes, place: Place) -> Batch:
     batch = data[offset : offset + header.size]
     if edges(batch).strip(EDGE):
         raise BatchDamaged(f"whole sectors in batch {place.number}")
-    content = b"".join(chain.from_iterable(_SECTOR.iter_unpack(batch)))
-    records, running_crc = _read_records(content, BATCH_HEADER_BYTES, header.data_bytes, header.crc)
-    if any(content[header.data_bytes :]):
+    data_end = DATA_AT + header.data_bytes
+    content, padding = _undo_edges(batch, data_end)
+    records, running_crc = _read_records(content, DATA_AT + BATCH_HEADER_BYTES, data_end, header.crc)
+    if any(padding):
         raise BatchDamaged(f"the end of batch {place.number}")
     return Batch(records, header.size, running_crc)
 
@@ -183,22 +184,57 @@ def _ballot(hard_state: HardState) -> bytes:
     return (hard_state.voted_for or "").encode()
 
 
-def _encode(place: Place, data_bytes: int, rows: Iterable[_Row]) -> tuple[bytes, int]:
+def _encode(place: Place, data_bytes: int, rows: Iterable[_Row]) -> tuple[bytearray, int]:
     assert data_bytes < BATCH_BYTES_MAX, f"batch of {data_bytes} bytes"
-    content = bytearray(padded_size(data_bytes) // SECTOR_BYTES * _CONTENT_BYTES)
+    batch = bytearray(padded_size(data_bytes))
     covered = _BATCH_HEADER.pack(data_bytes, place.sector, place.nonce, place.number, place.running_crc)
     crc = value(covered)
-    content[:BATCH_HEADER_BYTES] = covered + _CRC.pack(crc)
-    at = BATCH_HEADER_BYTES
-    view = memoryview(content)  # assigning through it copies a body once, a slice of the bytearray would twice
+    at = DATA_AT + BATCH_HEADER_BYTES
+    batch[DATA_AT:at] = covered + _CRC.pack(crc)
+    view = memoryview(batch)  # assigning through it copies a body once, a slice of the bytearray would twice
     for index, term, record_type, body in rows:
         crc = _record_crc(crc, len(body), index, term, record_type, body)
-        _RECORD_HEADER.pack_into(content, at, len(body), crc, index, term, record_type)
+        _RECORD_HEADER.pack_into(batch, at, len(body), crc, index, term, record_type)
         at += RECORD_HEADER_BYTES
         view[at : at + len(body)] = body
         at += len(body)
-    assert BATCH_HEADER_BYTES < at == data_bytes, f"records end at {at}, {data_bytes} planned"
-    return EDGE + (EDGE + EDGE).join(chain.from_iterable(_CONTENT.iter_unpack(content))) + EDGE, crc
+    end = DATA_AT + data_bytes
+    assert DATA_AT + BATCH_HEADER_BYTES < at == end, f"records end at {at}, {end} planned"
+    _make_edges(batch, end)
+    return batch, crc
+
+
+def _make_edges(batch: bytearray, end: int) -> None:
+    """Make room for the edges: the data bytes that stand there, up to `end`, move behind the data."""
+    moved = batch[_BACK:end:SECTOR_BYTES] + batch[SECTOR_BYTES:end:SECTOR_BYTES]
+    at = 0
+    for free in _free_after(end, len(moved)):
+        batch[free] = moved[at : (at := at + free.stop - free.start)]
+    batch[::SECTOR_BYTES] = batch[_BACK::SECTOR_BYTES] = EDGE * (len(batch) // SECTOR_BYTES)
+
+
+def _undo_edges(batch: bytes, end: int) -> tuple[bytes, bytes]:
+    """Return the data, from byte `DATA_AT` to `end`, as it was before it had edges; and what stands behind all of it."""
+    backs, fronts = len(range(_BACK, end, SECTOR_BYTES)), len(range(SECTOR_BYTES, end, SECTOR_BYTES))
+    spaces = list(_free_after(end, backs + fronts))
+    moved = b"".join([batch[free] for free in spaces])
+    data = bytearray(batch[:end])
+    data[_BACK::SECTOR_BYTES] = moved[:backs]
+    data[SECTOR_BYTES::SECTOR_BYTES] = moved[backs:]
+    return bytes(data), batch[spaces[-1].stop if spaces else end : -len(EDGE)]
+
+
+def _free_after(start: int, size: int) -> Iterator[slice]:
+    """Give where the next `size` bytes from `start` on are that are no edges."""
+    while size > 0:
+        in_sector = start % SECTOR_BYTES
+        if in_sector in (0, _BACK):
+            start += 1
+        else:
+            end = start + min(size, _BACK - in_sector)
+            yield slice(start, end)
+            size -= end - start
+            start = end
 
 
 def _read_records(data: bytes, at: int, end: int, crc: int) -> tuple[tuple[Record, ...], int]:

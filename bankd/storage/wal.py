@@ -187,7 +187,7 @@ class Wal:
         self._bytes_filled_for += written
         return min(max(FILL_PER_BYTE_WRITTEN * written, FILL_STEP_BYTES_MIN), FILL_STEP_BYTES_MAX)
 
-    def _append(self, batch: bytes, running_crc: int) -> None:
+    def _append(self, batch: bytearray, running_crc: int) -> None:
         place = self._place
         self._file.pwrite(batch, place.sector * SECTOR_BYTES)
         self._bytes_written += len(batch)

@@ -19,7 +19,7 @@ def test_batch_is_laid_out_as_documented() -> None:
     body = b"body"
     batch, running_crc = encode_batch(PLACE, [(HardState(Term(5), NodeId("n2")), [entry(7, 5, body)])])
     assert (len(batch), batch[0], batch[511]) == (512, 0xFF, 0xFF)
-    content = batch[1:511]
+    content = bytes(batch[1:511])
 
     data_bytes, sector, nonce, number, running_before, header_crc = struct.unpack_from("<IIQQII", content)
     assert (data_bytes, sector, nonce, number) == (32 + 25 + 2 + 25 + 4, 3, PLACE.nonce, 9)
@@ -37,12 +37,26 @@ def test_batch_is_laid_out_as_documented() -> None:
 
 
 def test_batch_of_several_sectors_has_edges_on_each_of_them() -> None:
-    body = bytes(range(256)) * 6
+    body = bytes(range(1, 251)) * 6
     batch, _ = encode_batch(PLACE, append(entry(7, 5, body)))
-    sectors = [batch[start : start + 512] for start in range(0, len(batch), 512)]
-    assert len(sectors) == 4
-    assert {(sector[0], sector[511]) for sector in sectors} == {(0xFF, 0xFF)}
-    assert b"".join(sector[1:511] for sector in sectors)[57:].rstrip(b"\0") == body
+    assert len(batch) == 4 * 512
+    assert batch[::512] == batch[511::512] == b"\xff" * 4
+    end = 1 + 32 + 25 + len(body)  # in the fourth sector
+    data = bytearray(batch[:end])
+    data[511], data[1023], data[1535] = batch[end : end + 3]
+    data[512], data[1024], data[1536] = batch[end + 3 : end + 6]
+    assert data[1 + 32 + 25 :] == body
+    assert not any(batch[end + 6 : -1])
+
+
+def test_batch_of_any_size_reads_back() -> None:
+    """Around one sector, two, and those where what moved off the edges has an edge of its own to step over."""
+    for body_bytes in (*range(440, 470), *range(950, 990), *range(257 * 510 - 70, 257 * 510 + 10)):
+        written = entry(7, 5, (bytes(range(1, 252)) * 600)[:body_bytes])
+        batch, running_crc = encode_batch(PLACE, append(written))
+        read = read_batch(BEFORE + bytes(batch), PLACE)
+        assert (read.records, read.size, read.running_crc) == ((written,), len(batch), running_crc)
+        assert len(batch) == -(-(32 + 25 + body_bytes) // 510) * 512
 
 
 def test_segment_header_is_laid_out_as_documented() -> None:
@@ -62,12 +76,12 @@ def test_every_entry_type_keeps_its_number_and_reads_back(entry_type: EntryType)
     written = Entry(LogIndex(1), Term(1), entry_type, b"")
     batch, _ = encode_batch(PLACE, [(None, [written])])
     assert batch[1 + 32 + 24] == entry_type < 64
-    assert read_batch(BEFORE + batch, PLACE).records == (written,)
+    assert read_batch(BEFORE + bytes(batch), PLACE).records == (written,)
 
 
 def test_seal_takes_one_sector() -> None:
     batch, running_crc = encode_seal(PLACE, LogIndex(8))
-    read = read_batch(BEFORE + batch, PLACE)
+    read = read_batch(BEFORE + bytes(batch), PLACE)
     assert (len(batch), read.records, read.running_crc) == (512, (Seal(LogIndex(8)),), running_crc)
 
 
@@ -79,7 +93,7 @@ def test_batch_takes_whole_sectors_with_their_edges(data_bytes: int, size: int) 
 
 
 def test_batch_of_an_unknown_record_type_is_refused() -> None:
-    batch = bytearray(encode_batch(PLACE, vote(1))[0])
+    batch, _ = encode_batch(PLACE, vote(1))
     batch[1 + 32 + 24] = 77
     crc = extend(value(bytes(batch[1:29])), bytes(batch[33:37] + batch[41:58]))
     struct.pack_into("<I", batch, 37, crc)
