@@ -97,6 +97,10 @@ class Judged:
         """Show the judges a turn that no replica would take. Its writes are under way."""
         self.judges.turned(self.now_ns, name, self.nodes[name].replica, (), effects)
 
+    def forge_tick(self, name: NodeId) -> None:
+        """A tick that the replica does not hear of."""
+        self.judges.turned(self.now_ns, name, self.nodes[name].replica, (TICKED,), Effects())
+
     def forge_write(self, name: NodeId, persist: Persist) -> None:
         """A write that no replica would make; it is durable at once."""
         self.forge(name, Effects(persists=(persist,)))

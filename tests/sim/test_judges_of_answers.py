@@ -1,0 +1,328 @@
+"""Wrong states and wrong answers are named: S1, S3, M1, M2, M3, R1, B1, K11, K15."""
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+
+from bankd.errors import Code, Refusal
+from bankd.ledger.commands import AccountCreated, Malformed, TransfersDone
+from bankd.ledger.queries import BalanceFound, GetBalance, NotFound
+from bankd.raft.messages import Entry, EntryType
+from bankd.replica import refusals
+from bankd.replica.effects import Effects, ReadDone, Reply, Result
+from bankd.replica.events import Calls, DigestCall, ReadCall
+from bankd.sim.judges.bank import Bank
+from bankd.sim.plan import ProductOptions, ReadKind
+from bankd.status import DigestReport
+from bankd.types import AtLeast, LogIndex, NodeId, Term, TimeNs, TransferStatus
+from bankd.wire.entries import encode_batch_head
+from tests.sim.judged import (
+    ELECTION_TICKS,
+    MS,
+    N1,
+    N2,
+    SECOND,
+    A,
+    B,
+    Judged,
+    Spoil,
+    balance,
+    move,
+    opening,
+    plan_of,
+    violated,
+)
+
+OK = bytes([TransferStatus.COMMITTED_OK])
+
+
+def funded() -> Judged:
+    """n1 leads; entry 3 opened account a with 100, entry 4 account b."""
+    group = Judged()
+    group.elect(N1)
+    group.ask(N1, opening(A, 100))
+    group.ask(N1, opening(B))
+    group.beat(N1)
+    return group
+
+
+def answering(change: Callable[[Result], Result]) -> Spoil:
+    """Every answer that leaves a node is another one."""
+
+    def spoil(node: NodeId, effects: Effects) -> Effects:
+        return attrs.evolve(effects, replies=tuple(Reply(mark, change(result)) for mark, result in effects.replies))
+
+    return spoil
+
+
+def reading(found: int, index: int, age_ms: int = 0) -> Spoil:
+    return answering(lambda result: ReadDone(BalanceFound(found), LogIndex(index), age_ms))
+
+
+# States
+
+
+def test_a_state_that_differs_is_named() -> None:
+    group = funded()
+    group.nodes[N2].replica.ledger.digest = bytes(16)
+    with violated("S3", "at 5, and"):
+        group.ask(N1, move("t1", 1))
+        group.beat(N1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "invariant", "words"),
+    [
+        ((0, 1, 0), "M1", "all balances sum up to 1 at 5"),
+        ((0, -200, 200), "M2", "a holds -100 at 5"),
+        ((0, -1, 1), "M3", "a holds 98 at 5, where the log makes it 99"),
+    ],
+)
+def test_a_wrong_balance_is_named(changes: tuple[int, ...], invariant: str, words: str) -> None:
+    group = funded()
+    group.call(N1, move("t1", 1))
+    balances = group.nodes[N1].replica.ledger._accounts.balances
+    balances[:] = [before + change for before, change in zip(balances, changes, strict=True)]
+    with violated(invariant, words):
+        group.settle()
+
+
+def test_an_entry_applied_before_it_is_committed_is_named() -> None:
+    group = funded()
+    group.nodes[N2].replica.ledger.skip(LogIndex(5))
+    with violated("S4", "applied 5 after 4, with 4 committed"):
+        group.tick(N2)
+
+
+def test_a_transfer_that_is_remembered_otherwise_is_named_at_the_end() -> None:
+    group = funded()
+    group.ask(N1, move("t1", 1))
+    group.beat(N1)
+    group.nodes[N2].replica.ledger._transfers._statuses[0] = TransferStatus.COMMITTED_LIMIT_EXCEEDED
+    with violated("S1", "transfer t1 was"):
+        group.judges.finish(group.now_ns)
+
+
+def test_a_stamp_that_does_not_rise_is_named() -> None:
+    bank = Bank()
+    first, second = (Entry(LogIndex(i), Term(1), EntryType.COMMANDS, encode_batch_head(TimeNs(7))) for i in (1, 2))
+    bank.apply(0, first)
+    with violated("K15", "entry 2 is stamped 7, not after 7"):
+        bank.apply(0, second)
+
+
+# Answers to writes
+
+
+def test_a_second_answer_is_named() -> None:
+    group = funded()
+    mark = group.call(N1, move("t1", 1))
+    group.settle()
+    with violated("M3", "answers (1, 3), which was answered or never asked"):
+        group.forge(N1, Effects(replies=(Reply(mark, Malformed()),)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda result: attrs.evolve(result, outcomes=bytes([TransferStatus.COMMITTED_INSUFFICIENT_FUNDS])),
+        lambda result: attrs.evolve(result, index=LogIndex(6)),
+        lambda result: Malformed(),
+        lambda result: AccountCreated(True, LogIndex(5)),
+    ],
+    ids=["status", "index", "malformed", "another_kind"],
+)
+def test_a_wrong_outcome_is_named(change: Callable[[Result], Result]) -> None:
+    group = funded()
+    group.spoil = answering(change)
+    with violated("M3", "answers command 0 of entry 5 with"):
+        group.ask(N1, move("t1", 1))
+
+
+def test_a_first_outcome_given_anew_is_named() -> None:
+    """An id that was decided is answered again as if it were new."""
+    group = funded()
+    group.ask(N1, move("t1", 100))
+    group.spoil = answering(lambda result: TransfersDone(LogIndex(6), TimeNs(group.now_ns), OK, {}))
+    with violated("M3", "answers command 0 of entry 6"):
+        group.ask(N1, move("t1", 100))
+
+
+def test_an_outcome_told_before_it_is_applied_is_named() -> None:
+    group = funded()
+    mark = group.call(N1, move("t1", 1))
+    done = TransfersDone(LogIndex(5), TimeNs(0), OK, {})
+    with violated("S1", "answers a write whose entry 5@2 is not applied"):
+        group.forge(N1, Effects(replies=(Reply(mark, done),)))
+
+
+def test_an_outcome_of_what_is_in_no_log_is_named() -> None:
+    group = funded()
+    group.spoil = lambda node, effects: Effects()
+    mark = group.call(N1, move("t1", 1))
+    with violated("S1", "answers a write that it put into no entry"):
+        group.forge(N1, Effects(replies=(Reply(mark, Malformed()),)))
+
+
+def test_a_logged_write_refused_as_surely_not_done_is_named() -> None:
+    group = funded()
+    group.spoil = answering(lambda result: refusals.not_leader(None))
+    group.call(N1, move("t1", 1))
+    with violated("K11", "refuses with NO_LEADER a write that it put into entry 5"):
+        group.tick(N1, ELECTION_TICKS)
+
+
+def test_a_logged_write_of_unknown_outcome_passes() -> None:
+    group = funded()
+    group.call(N1, move("t1", 1))
+    group.tick(N1, ELECTION_TICKS)
+    assert [refusal.reason for refusal in group.results if isinstance(refusal, Refusal)] == ["OUTCOME_UNKNOWN"]
+
+
+def test_commands_that_nobody_sent_are_named() -> None:
+    group = funded()
+
+    def add_bytes(node: NodeId, effects: Effects) -> Effects:
+        def longer(entry: Entry) -> Entry:
+            return attrs.evolve(entry, body=entry.body + b"more")
+
+        persists = tuple(attrs.evolve(p, entries=tuple(map(longer, p.entries))) for p in effects.persists)
+        return attrs.evolve(effects, persists=persists)
+
+    group.spoil = add_bytes
+    with violated("M3", "proposes entry 5 with 4 bytes that no waiting call brought"):
+        group.call(N1, move("t1", 1))
+
+
+# Answers to reads
+
+
+def test_a_stale_answer_to_a_linearizable_read_is_named() -> None:
+    group = funded()
+    group.ask(N1, move("t1", 1))
+    group.spoil = reading(100, 4)
+    with violated("R1", "answers as of 4, and 5 was known to a client when it was asked"):
+        group.ask(N2, balance(A))
+
+
+def test_a_balance_that_never_was_is_named() -> None:
+    group = funded()
+    group.spoil = reading(99, 4)
+    with violated("R1", "and it is BalanceFound(balance=100)"):
+        group.ask(N2, balance(A))
+
+
+def test_a_read_of_what_is_not_applied_is_named() -> None:
+    group = funded()
+    group.spoil = reading(100, 9)
+    with violated("R1", "answers as of 9, having applied 4"):
+        group.ask(N2, balance(A))
+
+
+def test_a_read_older_than_the_index_asked_for_is_named() -> None:
+    group = funded()
+    group.spoil = answering(lambda result: ReadDone(NotFound(), LogIndex(2)))
+    with violated("R1", "answers as of 2, and 3 was asked for"):
+        group.ask(N2, balance(A, ReadKind.AT_LEAST))
+
+
+def test_a_read_older_than_the_age_asked_for_is_named() -> None:
+    group = funded()
+    group.spoil = reading(100, 4, age_ms=1_001)
+    with violated("R1", "answers with an age of 1001 ms, and 1000 were asked for"):
+        group.ask(N2, balance(A, ReadKind.BOUNDED))
+
+
+def test_an_age_that_is_not_true_is_named() -> None:
+    group = funded()
+    group.ask(N1, move("t1", 1))
+    group.now_ns += 100 * MS
+    group.spoil = reading(100, 4, age_ms=99)
+    with violated("R1", "claims an age of 99 ms as of 4, committed over 100.000 ms ago"):
+        group.ask(N2, balance(A, ReadKind.STALE))
+
+
+def test_an_answer_to_something_else_is_named() -> None:
+    group = funded()
+    group.spoil = answering(lambda result: Malformed())
+    with violated("M3", "answers ReadCall with Malformed()"):
+        group.ask(N2, balance(A))
+
+
+def test_a_digest_that_never_was_is_named() -> None:
+    group = funded()
+    group.spoil = answering(lambda result: DigestReport(LogIndex(4), bytes(16), 0))
+    with violated("S3", "reports a digest for 4 that the state never had"):
+        group.step(N1, Calls((DigestCall("d", LogIndex(4), SECOND),)))
+
+
+# Bounds
+
+
+def test_a_call_that_the_node_lost_count_of_is_named() -> None:
+    group = funded()
+    group.spoil = lambda node, effects: attrs.evolve(effects, replies=())
+    with violated("B1", "counts 0 waiting calls, and 1 wait"):
+        group.ask(N2, balance(A, ReadKind.STALE))
+
+
+def test_a_call_that_waits_for_ever_is_named() -> None:
+    group = funded()
+    call = ReadCall("r", GetBalance(A), AtLeast(LogIndex(1_000)), 10**18)
+    group.step(N2, Calls((call,)))
+    group.now_ns += 31 * SECOND
+    group.tick(N2)  # as a process does that was frozen: it may yet notice
+    with violated("B1", "has let ReadCall wait for 31000 ms"):
+        for _ in range(20):
+            group.forge_tick(N2)
+
+
+def test_more_waiting_calls_than_the_limit_are_named() -> None:
+    group = Judged(attrs.evolve(plan_of(), product=ProductOptions(waiting_calls_max=1)))
+    calls = [ReadCall(mark, GetBalance(A), AtLeast(LogIndex(9)), SECOND) for mark in "abcd"]
+    with violated("B1", "lets 4 calls wait, at most 3"):
+        group.step(N1, Calls(calls))
+
+
+# Clients
+
+
+def test_a_client_told_of_what_is_not_committed_is_named() -> None:
+    group = funded()
+    group.judges.called(0, 7, 1, balance(A))
+    group.judges.called(0, 7, 2, move("t1", 1))
+    group.judges.called(0, 7, 3, opening(A))
+    with violated("S1", "client 7, operation 2 is told of 1 outcomes in entry 9, which is not there"):
+        group.judges.answered(0, 7, 2, TransfersDone(LogIndex(9), TimeNs(0), OK, {}))
+    with violated("S1", "client 7, operation 3 is told that a was opened at 9, and that is 3"):
+        group.judges.answered(0, 7, 3, AccountCreated(True, LogIndex(9)))
+    with violated("S1", "client 7, operation 1 is told of entry 9, and 4 are committed"):
+        group.judges.answered(0, 7, 1, ReadDone(BalanceFound(100), LogIndex(9)))
+
+
+def test_a_client_told_another_outcome_is_named() -> None:
+    group = funded()
+    group.judges.called(0, 7, 1, move("t1", 101))
+    group.ask(N1, move("t1", 101))
+    with violated("M3", "is told 1 of ('t1', 'a', 'b', 101), which is 2"):
+        group.judges.answered(0, 7, 1, TransfersDone(LogIndex(5), TimeNs(0), OK, {}))
+
+
+def test_a_client_told_of_the_past_is_named() -> None:
+    group = funded()
+    group.ask(N1, move("t1", 1))
+    group.judges.called(0, 7, 1, move("t1", 1))
+    group.judges.called(0, 7, 2, balance(A))
+    with violated("R1", "is told of entry 5, and 5 was known when it was called"):
+        group.judges.answered(0, 7, 1, TransfersDone(LogIndex(5), TimeNs(0), OK, {}))
+    with violated("R1", "reads as of 4, and 5 was known when it was called"):
+        group.judges.answered(0, 7, 2, ReadDone(BalanceFound(100), LogIndex(4)))
+
+
+def test_a_client_answered_twice_is_named() -> None:
+    group = funded()
+    group.judges.called(0, 7, 1, balance(A))
+    group.judges.answered(0, 7, 1, None)
+    with violated("M3", "client 7 is answered 1 twice, or uncalled"):
+        group.judges.answered(0, 7, 1, Refusal(Code.UNAVAILABLE, "NO_LEADER", "none"))

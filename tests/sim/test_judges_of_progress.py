@@ -1,0 +1,72 @@
+"""V1: what must happen once everything is mended, and R1: what the history shows at the end."""
+
+from bankd.history import records
+from bankd.types import LINEARIZABLE, LogIndex
+from tests.sim.judged import N1, N2, N3, SECOND, A, Judged, balance, opening, violated
+
+TIMEOUTS_NS = 10 * SECOND
+
+
+def healed() -> Judged:
+    group = Judged()
+    group.elect(N1)
+    group.judges.healed(group.now_ns)
+    return group
+
+
+def test_no_write_acknowledged_in_time_is_named() -> None:
+    group = healed()
+    group.call(N1, opening(A))
+    group.now_ns += TIMEOUTS_NS - 1
+    group.tick(N2)
+    group.now_ns += 1
+    with violated("V1", "no write was acknowledged within 10 election timeouts"):
+        group.tick(N2)
+
+
+def test_a_write_under_way_at_the_healing_counts_from_there() -> None:
+    group = Judged()
+    group.elect(N1)
+    group.call(N1, opening(A))
+    group.judges.healed(group.now_ns)
+    with violated("V1", "no write was acknowledged"):
+        group.judges.finish(group.now_ns + TIMEOUTS_NS)
+
+
+def test_an_acknowledged_write_is_progress() -> None:
+    group = healed()
+    group.ask(N1, opening(A))
+    group.call(N1, opening(A))
+    group.now_ns += 2 * TIMEOUTS_NS
+    group.tick(N2)
+
+
+def test_without_writes_or_a_majority_nothing_is_demanded() -> None:
+    quiet = healed()
+    quiet.ask(N1, balance(A))
+    quiet.judges.finish(quiet.now_ns + 2 * TIMEOUTS_NS)
+    lonely = healed()
+    lonely.call(N1, opening(A))
+    for node in (N2, N3):
+        lonely.crash(node)
+    lonely.judges.finish(lonely.now_ns + 2 * TIMEOUTS_NS)
+
+
+def test_a_node_that_stays_behind_is_named() -> None:
+    group = healed()
+    group.ask(N1, opening(A))
+    with violated("V1", "has committed 2 and applied 2 of 3 at the end"):
+        group.judges.finish(group.now_ns)
+    group.beat(N1)
+    group.judges.finish(group.now_ns)
+
+
+def test_a_history_that_no_bank_makes_is_named() -> None:
+    group = healed()
+    asked = records.Balance(A, LINEARIZABLE)
+    history = [
+        records.Record(1, asked, 0, 10, records.BalanceFound(1), LogIndex(4)),
+        records.Record(2, asked, 20, 30, records.NotFound(), LogIndex(3)),
+    ]
+    with violated("R1", "the history shows it"):
+        group.judges.finish(group.now_ns, history)

@@ -1,0 +1,145 @@
+"""A trace shows the last events in columns, and sums up a run in one number that is the same in every process."""
+
+import subprocess
+import sys
+
+from bankd.errors import Code, LogDamaged, Refusal
+from bankd.sim.judges import Violation
+from bankd.sim.trace import WORLD, Trace
+from bankd.sim.trace_columns import WIDTH_MAX
+from bankd.types import NodeId
+from tests.sim.judged import MS, N1, N2, N3, SECOND, A, Judged, balance, move, opening
+
+SEVEN = tuple(NodeId(f"n{number}") for number in range(1, 8))
+
+
+def a_run() -> Judged:
+    group = Judged()
+    group.elect(N1)
+    group.ask(N1, opening(A, 100))
+    group.ask(N2, balance(A))
+    group.ask(N1, move("t1", 30))
+    group.crash(N1)
+    group.elect(N2)
+    return group
+
+
+def words(group: Judged) -> list[str]:
+    """The lines without their times."""
+    return [line[13:].strip() for line in group.trace.lines()]
+
+
+def test_every_kind_of_event_has_its_words() -> None:
+    shown = words(a_run())
+    for expected in (
+        "boot log ..1 term 1",
+        "pre_candidate@1 (election_timeout)",
+        "ask pre-vote @2 with 1@1 -> n2",
+        "pre-vote yes @2 -> n1",
+        "write w1 term 2 vote n1",
+        "ask vote @2 with 1@1 -> n2 after w1",
+        "vote yes @2 -> n1 after w1",
+        "durable w1",
+        "leader@2 (elected)",
+        "follower@2 of n1 (leader_heard)",
+        "append 2..2@2 -> n2 commit 1",
+        "append ok 2@2 -> n1 after w2",
+        "c1.1 open a 100",
+        "c1.1 is told opened 3",
+        "c1.2 read a linearizable",
+        "read index 3 @2 -> n2",
+        "c1.2 is told read 3 0 100",
+        "c1.3 move 1 rows t1 a b 30",
+        "c1.3 is told moved 4 03",
+        "end crash",
+        "leader@3 (elected)",
+    ):
+        assert expected in shown, expected
+
+
+def test_events_stand_in_the_column_of_their_node() -> None:
+    trace = Trace((N1, N2))
+    trace.note(1_500 * MS, N2, "freeze", 300)
+    trace.note(1_500_001_999, WORLD, "cut", N1, N2)
+    trace.answered(2 * SECOND, 1, 7, None)
+    trace.answered(2 * SECOND, 1, 8, Refusal(Code.UNAVAILABLE, "NO_LEADER", "none"))
+    trace.refused(61 * SECOND, N1, LogDamaged("a bit flipped"))
+    assert trace.lines() == [
+        "time (s)     world                         n1                            n2                            clients",
+        "   1.500000                                                              freeze 300",
+        "   1.500001  cut n1 n2",
+        "   2.000000                                                                                            c1.7 is told unknown",
+        "   2.000000                                                                                            c1.8 is told NO_LEADER",
+        "  61.000000                                will not start: LOG_DAMAGED",
+    ]
+
+
+def test_a_quiet_column_keeps_its_events_beside_a_busy_one() -> None:
+    trace = Trace((N1, N2), events_kept=3)
+    trace.note(1, N1, "first")
+    for number in range(100):
+        trace.note(2, N2, "busy", number)
+    assert [line.split()[1:] for line in trace.lines()[1:]] == [
+        ["first"],
+        ["busy", "97"],
+        ["busy", "98"],
+        ["busy", "99"],
+    ]
+
+
+def test_no_line_is_wider_than_the_page() -> None:
+    trace = Trace(SEVEN)
+    for column in SEVEN:
+        trace.note(0, column, "x" * 300)
+    assert {len(line) for line in trace.lines()[1:]} == {WIDTH_MAX}
+    assert all(line.endswith("...") for line in trace.lines()[1:])
+
+
+def test_a_report_begins_with_what_was_violated() -> None:
+    group = a_run()
+    report = group.trace.report(Violation("S4", "rewrites entry 2", 1_250 * MS, N3), 77).splitlines()
+    assert report[0] == "S4 violated on n3 at 1.250000 s, step 77: rewrites entry 2"
+    assert report[2:] == group.trace.lines()
+
+
+def test_equal_runs_have_equal_digests_whenever_they_are_asked_for() -> None:
+    asked_once, asked_often = Trace((N1,)), Trace((N1,))
+    for number in range(1_000):
+        for trace in (asked_once, asked_often):
+            trace.note(number, N1, "number", number)
+        assert asked_often.digest > 0
+    assert asked_once.digest == asked_often.digest
+    assert a_run().trace.digest == a_run().trace.digest
+
+
+def test_any_difference_changes_the_digest() -> None:
+    digests = set()
+    for time, column, kind, value in [
+        (1, N1, "a", 1),
+        (2, N1, "a", 1),
+        (1, N2, "a", 1),
+        (1, N1, "b", 1),
+        (1, N1, "a", 2),
+    ]:
+        trace = Trace((N1, N2))
+        trace.note(time, column, kind, value)
+        digests.add(trace.digest)
+    assert len(digests) == 5
+
+
+def test_what_is_not_shown_counts_in_the_digest() -> None:
+    beaten, silent = a_run(), a_run()
+    silent.now_ns += 50 * MS
+    beaten.beat(N2)
+    assert beaten.trace.digest != silent.trace.digest
+
+
+def test_a_digest_is_the_same_under_another_hash_seed() -> None:
+    code = "from tests.sim.test_trace import a_run; print(a_run().trace.digest)"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+    assert digests == {str(a_run().trace.digest)}
