@@ -203,9 +203,13 @@ class PeerLink:
 
     async def _receive(self, receive: Receive, decoder: FrameDecoder) -> None:
         while data := await receive():
+            frames = decoder.feed(data)
+            if not frames:
+                # Not heard: a length that was damaged on the way would swallow answers for as long as it says.
+                continue
             self._pulse.heard()
             self.last_heard_s = trio.current_time()
-            reached = {sender for frame in decoder.feed(data) if (sender := self._take(frame)) is not None}
+            reached = {sender for frame in frames if (sender := self._take(frame)) is not None}
             for sender in reached:
                 sender.flush()
         raise trio.BrokenResourceError("closed by the peer")

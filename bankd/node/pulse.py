@@ -27,7 +27,7 @@ class Pulse:
         self._unanswered = 0  # pings in a row, each with a whole interval for its answer
 
     def heard(self) -> None:
-        """Anything at all came from the other side."""
+        """A whole frame, of whatever kind, came from the other side."""
         self._unanswered = 0
 
     def tick(self) -> Beat:

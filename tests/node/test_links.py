@@ -211,6 +211,21 @@ def test_peer_that_leaves_its_pings_unanswered_is_dialled_anew() -> None:  # N06
     run_with_peer(scenario)
 
 
+def test_answers_swallowed_by_a_damaged_length_are_no_sign_of_life() -> None:  # N06, N08
+    async def scenario(peer: Peer) -> None:
+        pong = encode_frame(FrameKind.PONG, Method.NONE, 0)
+        damaged = bytes([*pong[:2], pong[2] ^ 1, *pong[3:]])  # says 64 KiB more than there are
+        for _ in range(UNANSWERED_PINGS_MAX + 1):
+            await peer.stream.send_all(damaged)
+            await wait_all_tasks_blocked()
+            peer.tick(PING_EVERY_TICKS)
+        await wait_all_tasks_blocked()
+        assert not peer.link.connected
+        assert peer.gone == [PEER]
+
+    run_with_peer(scenario)
+
+
 def test_pause_of_this_node_is_no_silence_of_its_peer() -> None:  # P02
     async def scenario(peer: Peer) -> None:
         peer.tick(PING_EVERY_TICKS)

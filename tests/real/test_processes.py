@@ -3,53 +3,22 @@
 Every test starts `bankd` as a person would and reads what it prints and how it ends.
 """
 
-import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from bankd.errors import Exit
 from bankd.local import ClusterFailed, LocalCluster, Process
 from bankd.types import NodeId
-from tests.cluster.load import check_digests, open_accounts
-
-SETTINGS = {
-    "raft": 'heartbeat = "50ms"\nelection_timeout = "400ms"',
-    "storage": 'min_free = "0B"\nsegment_size = "1MiB"',
-}
-END_S_MAX = 20.0
-N1 = NodeId("n1")
+from tests.real.clusters import N1
+from tests.real.endings import END_S_MAX, expect
+from tests.real.verdict import check_digests, open_accounts
 
 pytestmark = pytest.mark.real
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    with LocalCluster(tmp_path / "cluster", settings=SETTINGS) as cluster:
-        yield cluster
-
-
-def run_to_its_end(process: Process) -> tuple[int, str]:
-    """Start it in the foreground; its exit code, and the last line that it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bankd", *process.arguments], capture_output=True, text=True, timeout=END_S_MAX
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.stdout == ""
-    return done.returncode, done.stderr.splitlines()[-1]
-
-
-def expect(process: Process, code: Exit, pattern: str) -> None:
-    status, line = run_to_its_end(process)
-    assert re.fullmatch(f"error: {pattern}", line), line
-    assert status == code
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
@@ -149,38 +118,6 @@ def test_flipped_bit_in_the_log_is_refused_and_left_as_it_is(cluster: LocalClust
         cluster.nodes[NodeId(node_id)].start()
     with cluster.client(timeout_s=END_S_MAX) as client:
         assert client.get_balance("acct3").balance == 1000
-
-
-def test_full_disk_ends_the_node_with_words_and_it_starts_again_once_there_is_room(
-    cluster: LocalCluster, tmp_path: Path
-) -> None:  # D15
-    mount = tmp_path / "small"
-    mount.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2600k", "tmpfs", mount]).returncode:
-        pytest.skip("mounting a small file system needs root and a kernel that allows it")
-    try:
-        node = cluster.nodes[N1]
-        node.config_path.write_text(
-            node.config_path.read_text().replace(str(cluster.directory / "n1"), str(mount / "n1"))
-        )
-        cluster.start()
-        with cluster.client(timeout_s=END_S_MAX) as client:
-            open_accounts(client)
-            number = 0
-            while node.running:  # bounded: what holds two segments holds no more than some thousand transfers
-                number += 1
-                assert number < 50_000, "the disk never ran full"
-                source, target = ("acct0", "acct1") if number % 2 else ("acct1", "acct0")
-                client.transfer(source, target, 1, tx_id=f"fill-{number}-{'x' * 90}")
-            assert node.wait() == Exit.UNHEALTHY
-            assert re.search(r"^error: DISK_FULL: ", node.log_path.read_text(), re.MULTILINE), node.log_tail()
-            subprocess.run(["mount", "-o", "remount,size=8m", mount], check=True)
-            node.start()
-            cluster.wait_answers(node)
-            check_digests(client, cluster.endpoints)
-    finally:
-        cluster.stop()
-        subprocess.run(["umount", mount], check=True)
 
 
 def test_interrupt_ends_a_node_in_order(cluster: LocalCluster) -> None:

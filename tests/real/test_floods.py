@@ -1,8 +1,6 @@
 """A crowd of connections that say nothing, before real processes that may open few files."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bankd.client import TransferRequest
-from bankd.local import LocalCluster, Process
-from tests.cluster.load import check_digests, open_accounts
+from bankd.local import LocalCluster
+from tests.real.verdict import check_digests, open_accounts
 
 SETTINGS = {
     "raft": 'heartbeat = "50ms"\nelection_timeout = "400ms"',
@@ -25,25 +23,12 @@ BATCH = 2000  # with their ids, more than two segments in all (the first one has
 pytestmark = pytest.mark.real
 
 
-def start_limited(node: Process) -> None:
-    """Start it as `Process.start` does, with few open files allowed, soft and hard."""
-    command = [sys.executable, "-m", "bankd", *node.arguments]
-    with node.log_path.open("ab") as log:
-        node.popen = subprocess.Popen(
-            ["sh", "-c", f'ulimit -n {OPEN_FILES_MAX} && exec "$@"', "sh", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+def crowded(tmp_path: Path) -> Iterator[LocalCluster]:
     with LocalCluster(tmp_path, settings=SETTINGS) as cluster:
         for node in cluster.nodes.values():
-            start_limited(node)
-        cluster.wait_leader()
+            node.prefix = ("sh", "-c", f'ulimit -n {OPEN_FILES_MAX} && exec "$@"', "sh")
+        cluster.start()
         yield cluster
 
 
@@ -52,19 +37,19 @@ def connect_silently(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=5)
 
 
-def test_silent_connections_cost_neither_the_log_nor_the_clients_their_place(cluster: LocalCluster) -> None:  # N09
-    with ExitStack() as crowd, cluster.client() as client:
+def test_silent_connections_cost_neither_the_log_nor_the_clients_their_place(crowded: LocalCluster) -> None:  # N09
+    with ExitStack() as crowd, crowded.client() as client:
         open_accounts(client)
         for _ in range(SILENT):
-            for address in cluster.addresses.values():
+            for address in crowded.addresses.values():
                 crowd.enter_context(connect_silently(address))
         for batch in range(BATCHES):
             ids = [f"{'x' * 100}-{batch}-{row}" for row in range(BATCH)]  # the log must open new segments
             client.transfer_many([TransferRequest("acct0", "acct1", 1, tx_id) for tx_id in ids])
-        assert all(node.running for node in cluster.nodes.values())
-        with cluster.client() as newcomer:
+        assert all(node.running for node in crowded.nodes.values())
+        with crowded.client() as newcomer:
             assert newcomer.get_balance("acct1").balance > 0
         assert client.get_balance("acct0").balance == 0
-        check_digests(client, cluster.endpoints)
-    for node in cluster.nodes.values():
-        assert len(list((cluster.directory / node.name / "wal").glob("*.wal"))) > 2
+        check_digests(client, crowded.endpoints)
+    for node in crowded.nodes.values():
+        assert len(list((crowded.directory / node.name / "wal").glob("*.wal"))) > 2

@@ -1,0 +1,75 @@
+"""Hold a cluster against the book and the history: S1, S3, M1, M2, M3, R1 of the contract."""
+
+import time
+from collections.abc import Sequence
+
+from bankd.client import SyncBankClient
+
+# W from bankd.history import witness
+from bankd.history.records import Open, Opened, Record
+from bankd.local import LocalCluster
+from bankd.types import LogIndex, TransferStatus, TxId
+from tests.real.book import ACCOUNTS, OPENING, Book
+from tests.real.load import Load, requests
+from tests.real.waiting import GIVE_UP_S
+
+SETTLER = -1  # the name, in the history, of whoever asks once more at the end
+
+
+def open_accounts(client: SyncBankClient) -> list[Record]:
+    """Open every account; what was asked and answered, for the history."""
+    opened = []
+    for account in ACCOUNTS:
+        request_id, call_ns = TxId(f"open-{account}"), time.monotonic_ns()
+        answer = client.create_account(account, initial_balance=OPENING, request_id=request_id)
+        result = Opened(success=True, decided=LogIndex(answer.index))
+        opened.append(Record(SETTLER, Open(account, OPENING, request_id), call_ns, time.monotonic_ns(), result))
+    return opened
+
+
+def judge(cluster: LocalCluster, load: Load, opened: Sequence[Record]) -> None:
+    """Settle what is open, now that every node runs and is healthy, and judge the whole run.
+
+    Raises:
+      AssertionError: something acknowledged is lost, doubled or contradicted, nodes differ, or the run was too slow.
+    """
+    with cluster.client(timeout_s=GIVE_UP_S) as client:
+        settle(client, load.book)
+        check_book(client, load.book)
+        check_digests(client, cluster.endpoints)
+    # W assert witness.check([*opened, *load.book.history]) == []
+    load.check_worth()
+
+
+def settle(client: SyncBankClient, book: Book) -> None:
+    """Send what is unsettled once more, under the same ids."""
+    intents, call_ns = list(book.unsettled.values()), time.monotonic_ns()
+    book.moved(SETTLER, intents, call_ns, client.transfer_many(requests(intents)))
+    assert book.unsettled == {}, "the healthy cluster does not say what became of these"
+
+
+def check_book(client: SyncBankClient, book: Book) -> None:
+    """Every acknowledged transfer took effect as acknowledged, once, and no other did."""
+    assert book.unexpected == []
+    for intent, status in book.acknowledged.values():
+        recorded = client.get_transfer_status(intent.tx_id)
+        assert recorded is not None, f"{intent} was acknowledged and is lost"
+        assert (recorded.source, recorded.target, recorded.amount) == (intent.source, intent.target, intent.amount)
+        assert recorded.status is status, f"{intent} was answered {status.name} and is recorded {recorded.status.name}"
+    expected = dict.fromkeys(ACCOUNTS, OPENING)
+    for intent, status in book.acknowledged.values():
+        if status is TransferStatus.COMMITTED_OK:
+            expected[intent.source] -= intent.amount
+            expected[intent.target] += intent.amount
+    balances = {account: client.get_balance(account).balance for account in ACCOUNTS}
+    assert balances == expected, "a transfer was applied twice, or not at all"
+    assert min(balances.values()) >= 0
+    assert sum(balances.values()) + client.get_balance("@opening").balance == 0
+
+
+def check_digests(client: SyncBankClient, endpoints: Sequence[str]) -> None:
+    """Every node has the same state at the same index (S3)."""
+    index = client.get_balance(ACCOUNTS[0]).index
+    reports = [client.cluster.digest(index, endpoint=endpoint) for endpoint in endpoints]
+    assert {report.digest for report in reports} == {reports[0].digest}, reports
+    assert {report.imbalance for report in reports} == {0}
