@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in $(SYSTEM_PYTHONS) python3.13 python3.12 python3.11 py
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto docs format check test e2e demo bench clean
+.PHONY: help setup proto docs format check test e2e demo bench campaign clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -65,6 +65,10 @@ demo: $(STAMP)  ## three real nodes, a killed leader, and the money still right
 
 bench: $(STAMP)  ## the figures, as a table
 	$(PY) -m bench
+
+# Seeds are drawn unless FROM says where to begin; SEEDS and HOURS both end it, whichever comes first.
+campaign: $(STAMP)  ## run simulated clusters until SEEDS=1000 or HOURS=2 are over; FROM=seed
+	.venv/bin/bankd sim $(if $(FROM),--from $(FROM)) $(if $(SEEDS),--count $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
 
 clean:  ## remove everything that make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
 import attrs
@@ -157,6 +158,43 @@ def declare_demo(parser: Parser) -> None:
     flags.add_argument("--tour", action="store_true", help="show a killed leader and the money still right, then stop")
 
 
+def declare_sim(parser: Parser) -> None:
+    flags = parser.flags
+    which = flags.add_mutually_exclusive_group()
+    which.add_argument("--seed", metavar="N", type=int, help="run this seed and show what happened")
+    which.add_argument("--plan", metavar="FILE", type=Path, help="run a plan that is kept as text")
+    which.add_argument("--from", metavar="N", type=int, dest="first", help="first of many seeds; default: drawn")
+    flags.add_argument("--nodes", metavar="N", type=int, choices=range(1, 8), help="1 to 7; default: drawn, 3 to 7")
+    flags.add_argument("--seconds", metavar="S", type=positive, default=60, help="simulated, with faults; default: 60")
+    flags.add_argument("--shrink", action="store_true", help="look for the smallest plan in which the same breaks")
+    flags.add_argument("--transcript", metavar="FILE", type=Path, help="write the plan as text, shrunk if so asked")
+    flags.add_argument("--trace", action="store_true", help="show every event, in columns")
+    flags.add_argument(
+        "--count", metavar="M", type=positive, help="so many seeds; default: 500, or no end with --hours"
+    )
+    flags.add_argument("--hours", metavar="H", type=float, help="begin no seed after so long")
+    flags.add_argument("--jobs", metavar="J", type=positive, help="processes; default: one for each core")
+    flags.add_argument(
+        "--failures",
+        metavar="FILE",
+        type=Path,
+        default=Path("sim-failures.txt"),
+        help="add the seeds that failed; default: sim-failures.txt",
+    )
+    flags.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+ONE_RUN: Final = ("shrink", "transcript", "trace")
+MANY_RUNS: Final = ("count", "hours", "jobs")
+
+
+def positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def declare_nothing(parser: Parser) -> None:
     pass
 
@@ -213,6 +251,33 @@ def demo(options: argparse.Namespace) -> int:
     return run(nodes=options.nodes, gateway=options.gateway, keep=options.keep, tour=options.tour)
 
 
+def sim(options: argparse.Namespace) -> int:
+    from bankd.campaign import many, one
+    from bankd.campaign.run import Seed
+
+    single = options.seed is not None or options.plan is not None
+    misplaced = [flag for flag in (MANY_RUNS if single else ONE_RUN) if getattr(options, flag)]
+    if misplaced:
+        raise UsageError(
+            f"--{misplaced[0]} is for {'many seeds' if single else 'one run, of --seed or --plan'} (see bankd sim --help)"
+        )
+    wish = one.Wish(options.shrink, options.transcript, options.trace, options.json)
+    if options.plan is not None:
+        return one.run_file(options.plan, wish)
+    if options.seed is not None:
+        return one.run_drawn(Seed(options.seed, options.nodes, options.seconds), wish)
+    order = many.Order(
+        first=many.fresh() if options.first is None else options.first,
+        count=500 if options.count is None and options.hours is None else options.count,
+        hours=options.hours,
+        jobs=options.jobs or os.cpu_count() or 1,
+        failures=options.failures,
+        nodes=options.nodes,
+        seconds=options.seconds,
+    )
+    return many.run(order, as_json=options.json)
+
+
 def version(options: argparse.Namespace) -> int:
     print(f"bankd {__version__}")
     return Exit.OK
@@ -255,6 +320,13 @@ COMMANDS: Final = {
             ("bankd demo --nodes 5 --keep demo-data", "bankd demo --tour"),
             declare_demo,
             demo,
+        ),
+        Command(
+            "sim",
+            "Run clusters under faults in a simulated world: one seed, or a campaign over many.",
+            ("bankd sim --seed 42 --shrink", "bankd sim --from 1 --count 1000"),
+            declare_sim,
+            sim,
         ),
         Command(
             "version",

@@ -13,7 +13,9 @@ import pytest
 from bankctl.parser import Invocation, parse
 from bankctl.table import GRAMMAR
 from bankd.cli import COMMANDS, Parser
+from tests.campaign.test_many import TABLE
 from tests.client.fake_server import FakeServer
+from tests.sim.test_plan_text import STORY
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -70,6 +72,10 @@ def test_command_in_a_page_is_understood(line: str) -> None:
             assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case _:
             assert program in {".", "export", "kill"}, "say here how this is checked"
+
+
+def test_what_the_simulator_is_said_to_print_is_what_it_prints() -> None:
+    assert blocks(ROOT / "docs" / "simulator.md", "text") == [f"{TABLE}\n", STORY]
 
 
 def test_python_of_the_readme_runs_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,7 @@ Report = Callable[[int, Plan], None]
 
 OnLinks = Partition | Clog | Storm  # the other faults are each a node's
 SHORTEST_NS: Final = 1_000_000  # what lasts no longer is left as it is
+TENTH_NS: Final = 10**8  # a run ends at a multiple of this
 ROUND_NS: Final = (10**9, 10**8, 10**7, 10**6)  # times are tried at these multiples, the roundest first
 
 
@@ -111,6 +112,7 @@ def end_sooner(search: Search) -> None:
 
 
 def cut_off(plan: Plan, at_ns: int) -> Plan:
+    at_ns -= at_ns % TENTH_NS
     return attrs.evolve(
         plan,
         safety_ns=at_ns,

@@ -1,0 +1,107 @@
+"""See one run through, and say in a few values what became of it: they cross from a worker's process to the campaign's."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from bankd.sim import swarm, world
+from bankd.sim.judges import Judges
+from bankd.sim.plan import Plan
+from bankd.sim.plan_text import word_of
+from bankd.sim.trace import Trace
+
+SECONDS: Final = 60  # simulated, of the faults' phase
+EVENTS_KEPT: Final = 64  # of each column
+NS: Final = 10**9
+CRASH: Final = "CRASH"
+CRASH_PLACE: Final = re.compile(r"\(([^\s()]+:\d+)(?: < [^\s()]+:\d+)*\)$")  # the innermost, as world.run puts it
+
+
+@attrs.frozen
+class Seed:
+    """A run that is drawn. `nodes` None: their number is drawn too."""
+
+    number: int
+    nodes: int | None = None
+    seconds: int = SECONDS
+
+    def plan(self) -> Plan:
+        return swarm.draw(self.number, nodes_count=self.nodes, safety_ns=self.seconds * NS)
+
+    @property
+    def shape(self) -> list[str]:
+        """The flags that say how it is drawn."""
+        nodes = [] if self.nodes is None else ["--nodes", str(self.nodes)]
+        return nodes + ([] if self.seconds == SECONDS else ["--seconds", str(self.seconds)])
+
+    @property
+    def command(self) -> str:
+        """The line that runs it again, event by event."""
+        return " ".join(["bankd sim --seed", str(self.number), *self.shape])
+
+
+@attrs.frozen
+class Broken:
+    """A violation: which invariant, at which step of the run, and what a person reads first."""
+
+    invariant: str
+    text: str
+    at_ns: int
+    step: int
+    report: str
+
+    @property
+    def kind(self) -> str:
+        """The invariant; for a crash also where the program raised, since two crashes are two bugs."""
+        place = CRASH_PLACE.search(self.text) if self.invariant == CRASH else None
+        return f"{CRASH} at {place[1]}" if place else self.invariant
+
+    @property
+    def sentence(self) -> str:
+        return self.text.partition("\n")[0]
+
+
+@attrs.frozen
+class Ran:
+    """What became of a run."""
+
+    nodes: int
+    faults: Mapping[str, int]  # by kind, as drawn
+    simulated_ns: int
+    events: int
+    acknowledged: int
+    elections: int
+    digest: str
+    broken: Broken | None
+
+
+def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT) -> tuple[Ran, Trace]:
+    """Run a plan under all judges."""
+    trace = Trace(plan.nodes, events_kept)
+    outcome = world.run(plan, judges=Judges(plan), trace=trace)
+    ran = Ran(
+        nodes=len(plan.nodes),
+        faults=Counter(word_of(type(fault)) for fault in plan.faults),
+        simulated_ns=outcome.simulated_ns,
+        events=outcome.events,
+        acknowledged=outcome.acknowledged,
+        elections=outcome.elections,
+        digest=f"{trace.digest:016x}",
+        broken=broken(outcome, trace),
+    )
+    return ran, trace
+
+
+def broken(outcome: world.Outcome, trace: Trace) -> Broken | None:
+    violation, step = outcome.violation, outcome.events
+    if violation is None:
+        return None
+    return Broken(violation.invariant, violation.text, violation.at_ns, step, trace.report(violation, step))
+
+
+def run_seed(seed: Seed) -> Ran:
+    """The work of a worker's process."""
+    return carry_out(seed.plan())[0]
