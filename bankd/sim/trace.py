@@ -2,14 +2,16 @@
 
 A note is a tuple of plain values: when, in which column, what. Of each column the last few are kept, so that a busy
 node does not push out what happened to a quiet one; they become text only when somebody prints them. Every note,
-kept or not, also goes into a running hash. Its input is the notes' `repr`, which is the same in every process for ints,
-strings, bytes and tuples of them, and for nothing that has an order of its own making (sets, addresses).
+kept or not, also goes into a running hash, as its `repr`: that is the same in every process for ints, strings, bytes
+and tuples of them, and for nothing that has an order of its own making (sets, addresses). Most turns are heartbeats
+and leave no note; six numbers of each turn go into a second hash, packed.
 
 How notes look is `trace_columns`.
 
-Limits: heartbeats, answers on their way and turns as such go into the hash alone: shown, they would fill the page.
+Limits: of heartbeats no more is kept than how many messages a turn sent: shown, they would fill the page.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -41,7 +43,9 @@ from bankd.types import NodeId
 WORLD: Final = NodeId("world")  # the column of what happens to no single node
 CLIENTS: Final = NodeId("clients")
 
-NOTES_PER_HASH: Final = 256  # one `repr` and one update for so many
+BEATS: Final = frozenset({HeartbeatRequest, HeartbeatResponse})
+NOTES_PER_HASH: Final = 256  # one update for so many
+NUMBERS_PER_HASH: Final = 6 * NOTES_PER_HASH
 
 
 class Trace:
@@ -56,13 +60,18 @@ class Trace:
         self._order = 0  # of notes in different columns at one time
         self._unhashed: list[Note] = []
         self._hash = blake2b(digest_size=8)
+        self._places = {column: place for place, column in enumerate(self._columns)}
+        self._numbers = array("q")
+        self._numbers_hash = blake2b(digest_size=8)
 
     def note(self, now_ns: int, column: NodeId, kind: str, *values: Value) -> None:
         """Anything else worth a line: `kind`, then the values, with spaces between."""
         note: Note = (now_ns, column, kind, values)
         self._order += 1
         self._rings[column].append((self._order, note))
-        self._hash_later(note)
+        self._unhashed.append(note)
+        if len(self._unhashed) >= NOTES_PER_HASH:
+            self._hash_notes()
 
     # What happens to nodes
 
@@ -81,9 +90,13 @@ class Trace:
         for persist in effects.persists:
             self._write(now_ns, node, persist)
         for message in effects.send_now:
-            self._message(now_ns, node, message, 0)
+            if type(message) not in BEATS:
+                self._message(now_ns, node, message, 0)
         raft = replica.raft
-        self._hash_later((now_ns, node, "turn", (len(events), raft.term, raft.commit_index, len(effects.replies))))
+        numbers = self._numbers
+        numbers.extend((now_ns, self._places[node], len(events), raft.term, raft.commit_index, len(effects.send_now)))
+        if len(numbers) >= NUMBERS_PER_HASH:
+            self._hash_numbers()
 
     def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
         self.note(now_ns, node, "durable", write_seq)
@@ -121,8 +134,11 @@ class Trace:
     @property
     def digest(self) -> int:
         """64 bits over everything noted so far: equal for equal runs, in every process."""
-        self._hash_now()
-        return int.from_bytes(self._hash.digest(), "little")
+        self._hash_notes()
+        self._hash_numbers()
+        both = self._hash.copy()
+        both.update(self._numbers_hash.digest())
+        return int.from_bytes(both.digest(), "little")
 
     def lines(self) -> list[str]:
         """The last events, oldest first, in columns: time in seconds, one column a node, one for the clients."""
@@ -148,10 +164,6 @@ class Trace:
     def _message(self, now_ns: int, node: NodeId, message: Message, after_write: int) -> None:
         to, term = message.to, message.term
         match message:
-            case HeartbeatResponse():
-                self._hash_later((now_ns, node, "beat", (to, term, message.read_round)))
-            case HeartbeatRequest():
-                self._hash_later((now_ns, node, "beat", (to, term, message.commit_index, message.read_round)))
             case AppendRequest(entries=entries):
                 ends = (message.prev_index, len(entries), message.commit_index)
                 self.note(now_ns, node, "append", to, term, *ends)
@@ -170,14 +182,13 @@ class Trace:
             case _:
                 self.note(now_ns, node, type(message).__name__, to, term)
 
-    def _hash_later(self, note: Note) -> None:
-        self._unhashed.append(note)
-        if len(self._unhashed) >= NOTES_PER_HASH:
-            self._hash_now()
-
-    def _hash_now(self) -> None:
+    def _hash_notes(self) -> None:
         self._hash.update("".join(map(repr, self._unhashed)).encode())
         self._unhashed.clear()
+
+    def _hash_numbers(self) -> None:
+        self._numbers_hash.update(self._numbers.tobytes())
+        del self._numbers[:]
 
 
 def _told(result: Result | None) -> tuple[Value, ...]:
