@@ -5,12 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bankd.local import LocalCluster, Process
+from bankd.client import SyncBankClient
+from bankd.errors import BankError
+from bankd.local import STATUS_S_MAX, LocalCluster, Process
 from bankd.types import NodeId
 from tests.real.load import Load, under_load
 from tests.real.namespaces import Namespaces
 from tests.real.proxy import Proxies
 from tests.real.verdict import judge, open_accounts
+from tests.real.waiting import wait_until
 
 SETTINGS: Final[Mapping[str, str]] = {
     "raft": 'heartbeat = "50ms"\nelection_timeout = "400ms"',
@@ -52,6 +55,19 @@ def edit(process: Process, old: str, new: str) -> None:
 def follower(cluster: LocalCluster) -> NodeId:
     leader = cluster.wait_leader()
     return next(node_id for node_id in cluster.nodes if node_id != leader)
+
+
+def wait_other_leader(cluster: LocalCluster, old: NodeId) -> None:
+    """Wait until one of the others says that it leads, whatever the old one still believes."""
+    wait_until(f"another node than {old} leads", lambda: any(leads(cluster, n) for n in cluster.nodes if n != old))
+
+
+def leads(cluster: LocalCluster, node_id: NodeId) -> bool:
+    with SyncBankClient(cluster.addresses[node_id], cluster=cluster.name, timeout_s=STATUS_S_MAX) as client:
+        try:
+            return client.cluster.node_status(cluster.addresses[node_id]).role == "leader"
+        except BankError:
+            return False
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bankd.types import NodeId
-from tests.real.clusters import NODES, ProxiedCluster, follower, judged
+from tests.real.clusters import NODES, ProxiedCluster, follower, judged, wait_other_leader
 from tests.real.proxy import Link, Way
 from tests.real.waiting import wait_until
 
@@ -20,12 +20,6 @@ def others(node_id: NodeId) -> list[NodeId]:
 def mentions(cluster: ProxiedCluster, node_id: NodeId, pattern: str) -> int:
     """How often a node's log says something."""
     return len(re.findall(pattern, cluster.nodes[node_id].log_path.read_text()))
-
-
-def wait_other_leader(cluster: ProxiedCluster, old: NodeId) -> NodeId:
-    wait_until(f"another node than {old} leads", lambda: cluster.leader() not in (None, old))
-    leader = cluster.leader()
-    return leader if leader is not None else wait_other_leader(cluster, old)
 
 
 def test_nodes_that_know_each_other_by_different_addresses_make_one_cluster(proxied: ProxiedCluster) -> None:

@@ -21,11 +21,12 @@ from tests.needs import lacks, needs
 from tests.real.waiting import wait_until
 
 SYNC_CALLS: Final = "fdatasync,pwrite64"
+CALL: Final = re.compile(r"(?P<pid>\d+) +\w+\(\d+<(?P<file>[^>]*)>")
 
 
 @attrs.frozen
 class Trace:
-    """What strace saw so far; every call of a line of its own: "PID name(arguments) = result"."""
+    """What strace saw so far; every call of a line of its own: "PID name(7</file>, ...) = result"."""
 
     path: Path
 
@@ -37,10 +38,14 @@ class Trace:
     def injections(self) -> int:
         return sum("(INJECTED)" in line or "(DELAYED)" in line for line in self.lines)
 
-    def after_first_injection(self, call: str) -> list[str]:
-        """The calls of that name that began later."""
-        at = next(number for number, line in enumerate(self.lines) if "(INJECTED)" in line)
-        return [line for line in self.lines[at + 1 :] if re.match(rf"\d+ +{call}\(", line)]
+    def used_again(self) -> list[str]:
+        """Writes and syncs, begun after the first one that was made to fail, on that one's file."""
+        lines = self.lines
+        at = next(number for number, line in enumerate(lines) if "(INJECTED)" in line)
+        pid = lines[at].split()[0]  # when threads overlap, a call and its result stand in two lines
+        calls = [call for line in lines[: at + 1] if (call := CALL.match(line)) and call["pid"] == pid]
+        file = calls[-1]["file"]
+        return [line for line in lines[at + 1 :] if (call := CALL.match(line)) and call["file"] == file]
 
 
 @contextmanager
@@ -49,7 +54,19 @@ def tampered(process: Process, rule: str, *, traced: str = SYNC_CALLS) -> Iterat
     strace = needs("strace")
     path = process.log_path.with_suffix(f".{rule.split(':')[0]}.strace")
     path.unlink(missing_ok=True)
-    command = [strace, "-f", "-o", str(path), "-p", str(process.pid), "-e", f"trace={traced}", "-e", f"inject={rule}"]
+    command = [
+        strace,
+        "-f",
+        "-y",
+        "-o",
+        str(path),
+        "-p",
+        str(process.pid),
+        "-e",
+        f"trace={traced}",
+        "-e",
+        f"inject={rule}",
+    ]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
     assert tracer.stderr is not None
     try:
