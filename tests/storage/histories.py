@@ -36,9 +36,9 @@ class LoggedDisk(SimDisk):
         super().operate(operation, path, takes_room=takes_room)
 
 
-def tiny(*, segment_bytes: int = 4096, short_segment_bytes: int = 2048) -> WalOptions:
+def tiny(*, segment_bytes: int = 4096, short_segment_bytes: int = 2048, first_nonce: int = 0x1111) -> WalOptions:
     """Return options under which a handful of batches fills a segment, with predictable nonces."""
-    nonces = count(0x1111)
+    nonces = count(first_nonce)
     return WalOptions(
         segment_bytes=segment_bytes, short_segment_bytes=short_segment_bytes, new_nonce=lambda: next(nonces)
     )
