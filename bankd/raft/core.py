@@ -156,7 +156,10 @@ class Raft:
         """The first tick from now on that may do more than count, unless something else comes before it; at least 1."""
         if self._state.role is Role.LEADER:
             return 1
-        return max(1, min(self._election.ticks_until_due, self._reads.ticks_until_due))
+        due = self._election.ticks_until_due
+        if self._reads.is_asking:
+            due = min(due, self._reads.ticks_until_due)
+        return due if due > 1 else 1
 
     def let_pass(self, ticks: int) -> None:
         """Let so many ticks pass, fewer than `ticks_until_due`: the same as calling `tick` as often, and cheaper."""

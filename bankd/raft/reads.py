@@ -133,13 +133,15 @@ class Reads:
         self._serve_confirmed()  # a single voter needs nobody else
 
     @property
+    def is_asking(self) -> bool:
+        """Whether the leader owes this node an answer."""
+        return bool(self._asked)
+
+    @property
     def ticks_until_due(self) -> int:
-        """Ticks until the oldest question to the leader is given up; far away where nothing was asked."""
-        options = self._state.options
-        if not self._asked:
-            return 2 * options.election_ticks
+        """Ticks until the oldest question to the leader is given up; there must be one."""
         oldest = next(iter(self._asked.values()))
-        return oldest.asked_tick + options.election_ticks - self._state.now_tick
+        return oldest.asked_tick + self._state.options.election_ticks - self._state.now_tick
 
     def tick(self) -> None:
         """Refuse what the leader has left unanswered for an election timeout."""

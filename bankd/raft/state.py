@@ -41,6 +41,13 @@ class Outbox:
     reads_refused: list[ReadRefused] = attrs.field(factory=list)
     events: list[RaftEvent] = attrs.field(factory=list)
 
+    def clear(self) -> None:
+        self.send_now.clear()
+        self.send_durable.clear()
+        self.read_states.clear()
+        self.reads_refused.clear()
+        self.events.clear()
+
 
 @attrs.define(eq=False, kw_only=True)
 class State:
@@ -148,7 +155,7 @@ class State:
             tuple(outbox.reads_refused),
             tuple(outbox.events),
         )
-        self.outbox = Outbox()
+        outbox.clear()
         return ready
 
     def _take_persist(self) -> Persist | None:

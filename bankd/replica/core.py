@@ -27,11 +27,11 @@ import attrs
 from bankd.errors import Refusal
 from bankd.ledger.state import Ledger
 from bankd.raft.core import NotLeader, ProposalRefused, Raft
-from bankd.raft.messages import EntryType, Message
-from bankd.raft.ready import LeadershipTransferAborted, Persist, RaftEvent, Ready, Role, RoleChanged
+from bankd.raft.messages import EntryType
+from bankd.raft.ready import LeadershipTransferAborted, Persist, Ready, Role, RoleChanged
 from bankd.replica import costs, refusals
 from bankd.replica.applying import Applying, EntryCodec
-from bankd.replica.effects import Effects, ReadDone, Reply, Result
+from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, Reply, Result
 from bankd.replica.events import (
     Call,
     Calls,
@@ -191,26 +191,45 @@ class Replica:
           UnknownEntryVersion: a committed entry is newer than this program; the node must end (K14).
         """
         self._apply_ns_left, self._answer_ns_left = costs.APPLY_NS_MAX, costs.ANSWER_NS_MAX
-        sends: list[Message] = []
-        persists: list[Persist] = []
-        events: list[RaftEvent] = []
-        for _ in range(PASSES_MAX):
-            self._propose_gathered(wall_ns)
-            self._ask_for_reads()
-            ready = self.raft.ready()
-            sends += ready.send_now
-            if ready.persist is not None:
-                persists.append(ready.persist)
-            events += ready.events
-            self._carry_out(ready)
+        ready = self._pass(wall_ns)
+        sends, events = ready.send_now, ready.events
+        persists: tuple[Persist, ...] = () if ready.persist is None else (ready.persist,)
+        for _ in range(PASSES_MAX - 1):
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
                 break
-        replies, self._replies = self._replies, []
+            ready = self._pass(wall_ns)
+            sends += ready.send_now
+            events += ready.events
+            if ready.persist is not None:
+                persists += (ready.persist,)
         more = bool(self._applying.backlog) or self._reads.any_ripe
-        return Effects(tuple(sends), tuple(persists), tuple(replies), tuple(events), more)
+        if not (sends or persists or events or more or self._replies):
+            return NO_EFFECTS
+        replies, self._replies = tuple(self._replies), []
+        return Effects(sends, persists, replies, events, more)
+
+    def _pass(self, wall_ns: int) -> Ready:
+        if self._writes.any_gathered:
+            self._propose_gathered(wall_ns)
+        self._ask_for_reads()
+        ready = self.raft.ready()
+        if self._concerns_us(ready):
+            self._carry_out(ready)
+        return ready
+
+    def _concerns_us(self, ready: Ready) -> bool:
+        """Whether there may be something to apply or to answer. Most turns bring heartbeats alone."""
+        return bool(
+            ready.committed
+            or ready.events
+            or ready.read_states
+            or ready.reads_refused
+            or self._applying.backlog
+            or self.waiting_calls
+        )
 
     def _propose_gathered(self, wall_ns: int) -> None:
-        if not (self._writes.any_gathered and self._may_propose and self.raft.can_serve):
+        if not (self._may_propose and self.raft.can_serve):
             return
         for calls in split_by_bytes(self._writes.take_gathered()):
             self._propose(calls, wall_ns)

@@ -45,3 +45,6 @@ class Effects:
     replies: tuple[Reply, ...] = ()
     events: tuple[RaftEvent, ...] = ()
     more: bool = False  # work is left that needs no event: call ready() again soon
+
+
+NO_EFFECTS = Effects()

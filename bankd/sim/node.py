@@ -33,7 +33,7 @@ HELD_MAX: Final = 1_000  # what waits for a process that is stopped; the rest is
 
 NOT_LISTENING: Final = Refusal(Code.UNAVAILABLE, "NOT_LISTENING", "nobody listens there", retryable=True)
 
-Action = Callable[[], None]
+Action = Callable[..., None]
 
 
 @attrs.frozen
@@ -69,7 +69,9 @@ class Node:
     # Into the process
 
     def receive(self, message: Message) -> None:
-        self._tell(Received(message))
+        process = self.process
+        if process is not None:
+            self._enter(process, process.receive, Received(message))
 
     def lose_peer(self, peer: NodeId) -> None:
         self._tell(PeerUnreachable(peer))
@@ -78,14 +80,14 @@ class Node:
         if self.process is None:
             ask.answer(NOT_LISTENING)
         else:
-            self._enter(self.process, partial(self.process.ask, ask))
+            self._enter(self.process, self.process.ask, ask)
 
     def _tell(self, event: Event) -> None:
         if self.process is not None:
-            self._enter(self.process, partial(self.process.receive, event))
+            self._enter(self.process, self.process.receive, event)
 
-    def _later(self, process: Process, delay_ns: int, action: Action) -> None:
-        self._world.queue.after(delay_ns, self._enter, process, action)
+    def _later(self, process: Process, delay_ns: int, action: Action, *arguments: object) -> None:
+        self._world.queue.after(delay_ns, self._enter, process, action, *arguments)
 
     def _disk_later(self, process: Process, delay_ns: int, action: Action) -> None:
         self._world.queue.after(delay_ns, self._enter_from_disk, process, action)
@@ -96,15 +98,15 @@ class Node:
         else:
             self._enter(process, action)
 
-    def _enter(self, process: Process, action: Action) -> None:
+    def _enter(self, process: Process, action: Action, *arguments: object) -> None:
         if process is not self.process:
             return  # it has ended
         if self._frozen_until_ns:
             if len(self._held) < HELD_MAX:
-                self._held.append((process, action))
+                self._held.append((process, partial(action, *arguments)))
             return
         try:
-            action()
+            action(*arguments)
         except PowerLost as ended:
             self._end(str(ended))
         except DiskFailed as failed:
@@ -187,7 +189,7 @@ class Node:
     def hand_over(self, target: NodeId, for_ns: int) -> None:
         """Tell the process, which may be stopped, to make another node the leader."""
         if self.process is not None:
-            self._enter(self.process, partial(self.process.hand_over, target, for_ns))
+            self._enter(self.process, self.process.hand_over, target, for_ns)
 
     def tell_space(self, enough: bool) -> None:
         """Let the process know whether the disk has room, and those that will start here."""

@@ -59,8 +59,8 @@ class Process:
         world: Surroundings,
         opened: Opened,
         replica: Replica,
-        later: Callable[["Process", int, Callable[[], None]], None],
-        disk_later: Callable[["Process", int, Callable[[], None]], None],
+        later: Callable[..., None],
+        disk_later: Callable[..., None],
     ) -> None:
         """`later` and `disk_later` have something happen in this very process after so long, or never once it has ended."""
         self.replica = replica
@@ -77,12 +77,14 @@ class Process:
     # Events in
 
     def receive(self, event: Event) -> None:
-        """Take in an event: at once, or together with what comes within `turn_ns`."""
+        """Take in an event: in the turn that is due, or at once, or together with what comes within `turn_ns`."""
         self._events.append(event)
-        if not self._machine.turn_ns:
-            self.turn()
-        elif not self._turn_is_due:
+        if self._turn_is_due:
+            return
+        if self._machine.turn_ns:
             self._turn_later(self._machine.turn_ns)
+        else:
+            self.turn()
 
     def ask(self, ask: Ask) -> None:
         """Take in a call: a write goes to the leader, by one hop at most, everything else is answered here."""
@@ -110,7 +112,7 @@ class Process:
         self._world.network.forward(self._machine.name, leader_id, attrs.evolve(ask, hopped=True, answer=back))
 
     def _pass_back(self, ask: Ask, result: Result) -> None:
-        self._later(0, partial(ask.answer, result))
+        self._later(0, ask.answer, result)
 
     def hand_over(self, target: NodeId, for_ns: int) -> None:
         """Take in an operator's call; nobody waits for the answer."""
@@ -119,9 +121,10 @@ class Process:
         self.receive(Calls((HandOverCall(ReplyTo(ask), target, deadline_ns),)))
 
     def oversleep(self) -> None:
-        """The process was stopped until now."""
+        """The process was stopped until now: a tick is overdue, and what waited is stepped in one turn with it."""
         self._ticks.restart(self._world.queue.now_ns)
         self._woken_at_ns = NEVER_NS
+        self._turn_later(0)
 
     # Turns
 
@@ -193,10 +196,12 @@ class Process:
 
     def _wake_in_time(self) -> None:
         """See to it that a turn is taken when the next tick is due."""
+        if self._woken_at_ns <= self._ticks.falls_at(1):
+            return
         due_ns = self._ticks.falls_at(self.replica.ticks_until_due)
         if due_ns < self._woken_at_ns:
             self._woken_at_ns = due_ns
-            self._later(due_ns - self._world.queue.now_ns, partial(self._wake, due_ns))
+            self._later(due_ns - self._world.queue.now_ns, self._wake, due_ns)
 
     def _wake(self, due_ns: int) -> None:
         if due_ns != self._woken_at_ns:

@@ -28,7 +28,9 @@ class Queue:
         heappush(self._heap, (at_ns, order, action, arguments))
 
     def after(self, delay_ns: int, action: Callable[[*Ts], None], *arguments: *Ts) -> None:
-        self.at(self.now_ns + delay_ns, action, *arguments)
+        assert delay_ns >= 0, f"{-delay_ns} ns ago has passed"
+        self._asked = order = self._asked + 1
+        heappush(self._heap, (self.now_ns + delay_ns, order, action, arguments))
 
     def run_until(self, until_ns: int) -> None:
         """Let everything happen that is due up to `until_ns`, what comes up meanwhile included."""

@@ -606,3 +606,16 @@ def test_role_changes_are_told_to_the_driver() -> None:
     roles = [(name, event.role.name) for name, event in group.events if isinstance(event, RoleChanged)]
     assert (N1, "LEADER") in roles
     assert (N2, "FOLLOWER") in roles
+
+
+def test_ticks_that_only_count_may_pass_in_bulk_while_nobody_waits() -> None:
+    group = Group()
+    group.elect(N1)
+    follower = group.replicas[N2]
+    assert follower.ticks_until_due > SWEEP
+    group.read(N2, "r", "a", deadline_ns=0)
+    assert follower.ticks_until_due <= SWEEP
+    follower.let_pass(follower.ticks_until_due - 1)
+    assert "r" not in group.answers
+    group.tick(N2)
+    assert isinstance(group.answers["r"], Refusal)
