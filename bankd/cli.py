@@ -165,7 +165,7 @@ def declare_sim(parser: Parser) -> None:
     which.add_argument("--plan", metavar="FILE", type=Path, help="run a plan that is kept as text")
     which.add_argument("--from", metavar="N", type=int, dest="first", help="first of many seeds; default: drawn")
     flags.add_argument("--nodes", metavar="N", type=int, choices=range(1, 8), help="1 to 7; default: drawn, 3 to 7")
-    flags.add_argument("--seconds", metavar="S", type=positive, default=60, help="simulated, with faults; default: 60")
+    flags.add_argument("--seconds", metavar="S", type=positive, help="simulated, with faults; default: 60")
     flags.add_argument("--shrink", action="store_true", help="look for the smallest plan in which the same breaks")
     flags.add_argument("--transcript", metavar="FILE", type=Path, help="write the plan as text, shrunk if so asked")
     flags.add_argument("--trace", action="store_true", help="show every event, in columns")
@@ -253,7 +253,7 @@ def demo(options: argparse.Namespace) -> int:
 
 def sim(options: argparse.Namespace) -> int:
     from bankd.campaign import many, one
-    from bankd.campaign.run import Seed
+    from bankd.campaign.run import SECONDS, Seed
 
     single = options.seed is not None or options.plan is not None
     misplaced = [flag for flag in (MANY_RUNS if single else ONE_RUN) if getattr(options, flag)]
@@ -265,7 +265,7 @@ def sim(options: argparse.Namespace) -> int:
     if options.plan is not None:
         return one.run_file(options.plan, wish)
     if options.seed is not None:
-        return one.run_drawn(Seed(options.seed, options.nodes, options.seconds), wish)
+        return one.run_drawn(Seed(options.seed, options.nodes, options.seconds or SECONDS), wish)
     order = many.Order(
         first=many.fresh() if options.first is None else options.first,
         count=500 if options.count is None and options.hours is None else options.count,
@@ -273,7 +273,7 @@ def sim(options: argparse.Namespace) -> int:
         jobs=options.jobs or os.cpu_count() or 1,
         failures=options.failures,
         nodes=options.nodes,
-        seconds=options.seconds,
+        seconds=options.seconds or SECONDS,
     )
     return many.run(order, as_json=options.json)
 

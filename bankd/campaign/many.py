@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Final, TextIO
 
 import attrs
@@ -98,9 +99,12 @@ class Campaign:
 
     def _record(self, failure: Failure, report: str, progress: "Progress") -> None:
         self.tally.failures.append(failure)
-        with open(self.order.failures, "a", encoding="utf-8") as file:
-            file.write(f"{failure.line}\n")
         progress.say(f"{report.rstrip()}\n{failure.seed.command}")
+        try:
+            with open(self.order.failures, "a", encoding="utf-8") as file:
+                file.write(f"{failure.line}\n")
+        except OSError as error:  # the table has it as well
+            progress.say(f"warning: {self.order.failures} cannot be written: {error.strerror}")
 
 
 class Progress:
@@ -118,7 +122,8 @@ class Progress:
             return
         self._next_s = self._now_s() + self._pause_s
         line = tally.progress(elapsed_s)
-        self._write(f"{CLEAR_LINE}{line}" if self._drawn_over else f"{line}\n")
+        # A longer line would wrap, and only its last part be drawn over.
+        self._write(f"{CLEAR_LINE}{line[: get_terminal_size().columns - 1]}" if self._drawn_over else f"{line}\n")
 
     def hide(self) -> None:
         if self._drawn_over:
@@ -145,9 +150,9 @@ def run(order: Order, *, as_json: bool) -> int:
     campaign.carry_out(Progress(sys.stderr))
     print(json.dumps(summary(campaign)) if as_json else campaign.tally.table(campaign.elapsed_s, order.jobs))
     if campaign.tally.failures:
-        print(f"their lines were added to {order.failures}", file=sys.stderr)
+        print(f"The failing seeds were added to {order.failures}.", file=sys.stderr)
     if campaign.interrupted:
-        print(f"to go on: {continued(campaign)}", file=sys.stderr)
+        print(f"To go on: {continued(campaign)}", file=sys.stderr)
         return Exit.INTERRUPTED
     return Exit.UNHEALTHY if campaign.tally.failures else Exit.OK
 

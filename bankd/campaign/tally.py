@@ -71,9 +71,11 @@ class Tally:
         )
 
     def progress(self, elapsed_s: float) -> str:
-        """One line, with everything that may make somebody stop the campaign."""
-        counted = f"{self.faults.total():,} faults{GAP}{len(self.failures)} violations"
-        return f"{self.runs} seeds{GAP}{self.rates(elapsed_s)}{GAP}{counted}"
+        """One line, beginning with what may make somebody stop the campaign."""
+        faults = GAP.join(f"{kind} {count:,}" for kind, count in sorted(self.faults.items()))
+        return (
+            f"{self.runs} seeds{GAP}{len(self.failures)} violations{GAP}{self.rates(elapsed_s)}{GAP}{faults}".rstrip()
+        )
 
     def table(self, elapsed_s: float, jobs: int) -> str:
         sizes = ", ".join(f"{count} of {nodes} nodes" for nodes, count in sorted(self.sizes.items()))

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from bankd.campaign.many import Campaign, Order, Progress, continued, summary
 from bankd.campaign.run import Broken, Ran, Seed
-from bankd.campaign.tally import Failure, Tally, aligned
+from bankd.campaign.tally import CLEAR_LINE, Failure, Tally, aligned
 
 S = 10**9
 
@@ -147,11 +148,18 @@ def test_rows_align_numbers_to_the_right() -> None:
     ]
 
 
+def test_a_failures_file_that_cannot_be_written_loses_no_failure(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    campaign = carried_out(Order(12, 1, None, 1, tmp_path / "missing" / "f.txt"), faulty, stream)
+    assert [failure.seed.number for failure in campaign.tally.failures] == [12]
+    assert "f.txt cannot be written: No such file or directory\n" in stream.getvalue()
+
+
 @pytest.mark.parametrize(("stream", "shown"), [(io.StringIO(), "5 seeds"), (Terminal(), "\r\x1b[K5 seeds")])
 def test_progress_is_drawn_over_on_a_terminal_and_is_a_line_elsewhere(stream: io.StringIO, shown: str) -> None:
     now_s = [0.0]
     progress = Progress(stream, lambda: now_s[0])
-    tally = Tally(runs=5)
+    tally = Tally(runs=5, faults=Counter({"crash": 1_200, "clog": 3}))
     progress.show(tally, 1.0)
     assert stream.getvalue() == ""  # not with every seed
     now_s[0] = 30.0
@@ -159,6 +167,8 @@ def test_progress_is_drawn_over_on_a_terminal_and_is_a_line_elsewhere(stream: io
     progress.show(tally, 2.0)
     assert stream.getvalue().startswith(shown)
     assert stream.getvalue().count("seeds/s") == 1
+    assert stream.isatty() or stream.getvalue().endswith("clog 3  crash 1,200\n")
+    assert len(stream.getvalue().removeprefix(CLEAR_LINE)) < 80 or not stream.isatty()
 
 
 def test_the_summary_for_programs_is_a_promise(tmp_path: Path) -> None:
