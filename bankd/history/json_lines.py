@@ -98,6 +98,16 @@ def line_of(record: Record) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def operation_text(operation: Operation) -> str:
+    """As it stands in its line."""
+    return json.dumps(_operation_fields(operation))
+
+
+def result_text(result: Result) -> str:
+    """As it stands in its line."""
+    return json.dumps(_result_fields(result))
+
+
 # Operations
 
 
