@@ -168,6 +168,7 @@ class Evidence:
                 group.append(decision)
             else:
                 self._compare(tx_id, decision)
+                self._tell(tx_id, self._records[number], number, carried=True)
 
     def _row(self, number: int, record: Record, operation: Move, result: Moved, row: int) -> None:
         key, asked, status = operation.tx_ids[row], _asked(operation, row), result.statuses[row]
@@ -181,9 +182,11 @@ class Evidence:
             self.unjudged += 1
             self._try(key, asked, record.call_ns)
             return
+        known = key in self._decided  # somebody read of it before
         self._file(key, (*asked, status, result.available.get(row), number, decided))
-        if row in result.decided:
+        if known or row in result.decided:
             self._tell(key, record, number, carried=True)
+        if row in result.decided:
             self._not_after(decided, record.index, number, f"transfer {key}")
 
     def _open(self, number: int, record: Record, operation: Open) -> None:

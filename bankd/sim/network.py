@@ -49,7 +49,7 @@ def typical_delay_ns(odds: NetworkOdds, stream: Stream) -> int:
 
 def drawn_delay_ns(typical_ns: int, stream: Stream) -> int:
     """Mostly near `typical_ns`, with a tail: a tenth of the draws more than double it, hardly any reaches ten times."""
-    draw = stream.below(1024)
+    draw = stream.u64() >> 54
     return typical_ns + (TAIL_FACTOR * typical_ns * draw**8 >> 80)
 
 
