@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.resource_tracker import ensure_running
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
@@ -113,6 +114,7 @@ class Workers(Generic[T, R]):
         self._jobs = jobs
         self._limit_s = limit_s
         self._busy: list[Worker[T, R]] = []
+        ensure_running()  # else the first worker starts it, which takes the block of SIGINT away again
 
     def __enter__(self) -> Self:
         return self

@@ -37,9 +37,9 @@ def hang_at_3(item: int) -> int:
     return 2 * item
 
 
-def ignored(item: int) -> list[int]:
-    """The signals that never reach this process."""
-    return sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+def interrupted(item: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return 2 * item
 
 
 def came_of(
@@ -94,11 +94,16 @@ def test_items_are_taken_only_when_a_worker_is_free() -> None:
 
 
 def test_ctrl_c_reaches_no_worker() -> None:
-    with Workers(ignored, jobs=1, limit_s=AMPLE_S) as workers:
-        [came] = workers.each(iter([1]))
-    assert isinstance(came, Done)
-    assert signal.SIGINT in came.result
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    """In a process of its own, whose first workers these are: as if on a terminal, they get the signal as well."""
+    program = (
+        "from bankd.campaign.workers import Workers\n"
+        "from tests.campaign.test_workers import interrupted\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(interrupted, jobs=2, limit_s=60) as workers:\n"
+        "        print(sorted(came.result for came in workers.each(iter([1, 2, 3]))))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("[2, 4, 6]\n", "")
 
 
 def test_leaving_early_kills_what_still_works() -> None:

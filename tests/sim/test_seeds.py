@@ -31,18 +31,16 @@ def test_fresh_seeds_break_no_invariant(tmp_path: Path, capsys: pytest.CaptureFi
     assert set(campaign.tally.sizes) == {3, 4, 5, 6, 7}
 
 
-def traced(seed: int, hash_seed: str) -> str:
-    """The trace's digest of a run in a process of its own."""
+def started(seed: int, hash_seed: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "bankd", "sim", "--seed", str(seed), "--json"]
-    environ = {**os.environ, "PYTHONHASHSEED": hash_seed}
-    ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
-    return str(json.loads(ran.stdout)["trace"])
+    return subprocess.Popen(command, env={**os.environ, "PYTHONHASHSEED": hash_seed}, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("seed", range(BASE, BASE + REPLAYED))
 def test_a_seed_is_the_same_run_in_every_process(seed: int) -> None:
-    here = carry_out(Seed(seed).plan())[0].digest
-    assert [traced(seed, "1"), traced(seed, "2")] == [here, here]
+    with started(seed, "1") as first, started(seed, "2") as second:
+        here = carry_out(Seed(seed).plan())[0].digest
+        assert [json.loads(ran.communicate()[0])["trace"] for ran in (first, second)] == [here, here]
 
 
 def test_another_seed_is_another_run() -> None:
