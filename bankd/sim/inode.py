@@ -25,6 +25,7 @@ class Inode:
     filled: int = 0  # bytes from the start that have been written at some time, so that they have room on the disk
     dirty: list[tuple[int, int]] = attrs.field(factory=list)  # from byte, to byte; whole sectors
     resized: bool = False  # truncated or extended since the last sync
+    forgotten: bool = False  # a sync failed: bytes that are not durable are not marked dirty
 
     @classmethod
     def of(cls, content: bytes) -> "Inode":
@@ -55,11 +56,15 @@ class Inode:
         (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020)."""
         self._keep_survivors(survives)
         self._mark_clean()
+        self.forgotten = True
 
     def lose_power(self, survives: Survives) -> None:
+        if not (self.dirty or self.resized or self.forgotten):
+            return
         self._keep_survivors(survives)
         self.current = bytearray(self.durable)
         self.filled = len(self.current)
+        self.forgotten = False
         self._mark_clean()
 
     def flip(self, bit: int) -> None:

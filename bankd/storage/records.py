@@ -215,6 +215,8 @@ def _make_edges(batch: bytearray, end: int) -> None:
 
 def _undo_edges(batch: bytes, end: int) -> tuple[bytes, bytes]:
     """Return the data, from byte `DATA_AT` to `end`, as it was before it had edges; and what stands behind all of it."""
+    if len(batch) == SECTOR_BYTES:  # nearly always, on a log that is not written fast
+        return batch[:end], batch[end : -len(EDGE)]
     backs, fronts = len(range(_BACK, end, SECTOR_BYTES)), len(range(SECTOR_BYTES, end, SECTOR_BYTES))
     spaces = list(_free_after(end, backs + fronts))
     moved = b"".join([batch[free] for free in spaces])
