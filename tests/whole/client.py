@@ -1,6 +1,6 @@
 """The product's own client in a world, and the history of what it was asked and answered."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
 
@@ -94,10 +94,9 @@ def client_environment(network: Network, process: Process, seed: int) -> Environ
 
 @attrs.define
 class History:
-    """What all clients of a world were asked and answered. `refused_ids`: writes that surely never took effect."""
+    """What all clients of a world were asked and answered."""
 
     records: list[Record] = attrs.field(factory=list)
-    refused_ids: set[str] = attrs.field(factory=set)
 
     @property
     def acknowledged(self) -> int:
@@ -133,7 +132,7 @@ class RecordedClient:
             except IdConflict as error:
                 return Conflict(error.differs)
 
-        return await self._record(operation, [request_id], ask)
+        return await self._record(operation, ask)
 
     async def move(
         self, source: str, target: str, amount: int, *, tx_id: str | None = None, timeout_s: float | None = None
@@ -144,7 +143,7 @@ class RecordedClient:
             done = await self.bank.try_transfer(source, target, amount, tx_id=tx_id, timeout_s=timeout_s)
             return _moved([done])
 
-        return await self._record(_move([tx_id], [(source, target, amount)]), [tx_id], ask)
+        return await self._record(_move([tx_id], [(source, target, amount)]), ask)
 
     async def move_many(self, rows: Sequence[Row], *, timeout_s: float | None = None) -> Result | None:
         """As one request."""
@@ -154,7 +153,7 @@ class RecordedClient:
         async def ask() -> Result:
             return _moved(await self.bank.transfer_many(requests, batch_size=len(rows), timeout_s=timeout_s))
 
-        return await self._record(_move(tx_ids, rows), tx_ids, ask)
+        return await self._record(_move(tx_ids, rows), ask)
 
     async def balance(
         self, account: str, mode: ReadMode = LINEARIZABLE, *, timeout_s: float | None = None
@@ -170,7 +169,7 @@ class RecordedClient:
             index = LogIndex(found.index)
             return BalanceFound(found.balance)
 
-        return await self._record(Balance(AccountId(account), mode), [], ask, lambda: index or None)
+        return await self._record(Balance(AccountId(account), mode), ask, lambda: index or None)
 
     async def outcome(
         self, tx_id: str, mode: ReadMode = LINEARIZABLE, *, timeout_s: float | None = None
@@ -179,12 +178,11 @@ class RecordedClient:
             done = await self.bank.get_transfer_status(tx_id, read=mode, timeout_s=timeout_s)
             return NotFound() if done is None else _outcome(done)
 
-        return await self._record(OutcomeOf(TxId(tx_id), mode), [], ask)
+        return await self._record(OutcomeOf(TxId(tx_id), mode), ask)
 
     async def _record(
         self,
         operation: Operation,
-        ids: Sequence[str],
         ask: Callable[[], Awaitable[Result]],
         index: Callable[[], LogIndex | None] = lambda: None,
     ) -> Result | None:
@@ -196,10 +194,10 @@ class RecordedClient:
             pass
         except BankError as error:
             result = Refused(error.reason)
-            self._history.refused_ids |= set(ids)
         finally:
             return_ns = _now_ns() if result is not None else None
             self._history.records.append(Record(self.number, operation, call_ns, return_ns, result, index()))
+            self.seen_index = max(self.seen_index, index() or LogIndex(0), *_decided(result))
         return result
 
 
@@ -231,6 +229,16 @@ def _moved(rows: Sequence[Transfer]) -> Moved:
             if isinstance(row.error, InsufficientFunds):
                 available[number] = row.error.available
     return Moved(bytes(statuses), decided, available, differs)
+
+
+def _decided(result: Result | None) -> Iterable[LogIndex]:
+    match result:
+        case Moved(decided=decided):
+            return decided.values()
+        case Opened(decided=index) | OutcomeFound(decided=index) if index is not None:
+            return (index,)
+        case _:
+            return (LogIndex(0),)
 
 
 def _outcome(done: Transfer) -> OutcomeFound:

@@ -42,6 +42,7 @@ class Host:
         self.name: NodeId = config.node.id
         self.disk = SimDisk(Stream(seed, f"disk {self.name}"), disk_odds)
         self.node: Node | None = None
+        self.down = True  # no process runs
         self.process = Process(self.name)
         self.shutdown = trio.Event()
         self.stopped = trio.Event()
@@ -61,6 +62,7 @@ class Host:
 
     @property
     def running(self) -> bool:
+        """Whether it serves."""
         return self.node is not None
 
     @property
@@ -71,8 +73,11 @@ class Host:
     # What the world does with it
 
     async def start(self, nursery: trio.Nursery) -> None:
-        """Start the process and wait until it serves, or has ended."""
-        assert not self.running, f"{self.name} runs already"
+        """Start the process, if none runs, and wait until it serves or has ended."""
+        if not self.down:
+            await self._up.wait()
+            return
+        self.down = False
         self._network.power_back(self.name)
         self.process = Process(self.name)
         self.shutdown, self.stopped, self._up, self.failure = trio.Event(), trio.Event(), trio.Event(), None
@@ -97,7 +102,7 @@ class Host:
         self._network.power_lost(self.process)
 
     async def shut_down(self) -> None:
-        """SIGTERM; returns when the process has ended."""
+        """SIGTERM; returns when the process has ended, in whatever way."""
         self.shutdown.set()
         await self.stopped.wait()
 
@@ -109,6 +114,7 @@ class Host:
 
     async def _end(self) -> None:
         self.process.kill()
+        self.down = True
         if self._committer is not None:
             self._committer.abandon()
         self.node = None
@@ -131,7 +137,7 @@ class Host:
                     raise
         finally:
             if process is self.process:
-                self.node = None
+                self.node, self.down = None, True
                 self._up.set()
                 self.let_go_of_its_directory = not self.disk.locked
                 self.disk.end_process()

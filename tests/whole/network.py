@@ -12,7 +12,7 @@ What TCP does, and so do these:
   what arrives is answered with a reset once the machine is back.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 from zlib import crc32
@@ -251,6 +251,7 @@ class Network:
         self.timers = timers
         self.trace = trace
         self.listeners: dict[str, Listener] = {}
+        self.dials: Counter[str] = Counter()  # by path
         self._seed = seed
         self._latency_s_max = latency_s_max
         self._paths: dict[tuple[str, str], Path] = {}
@@ -281,6 +282,7 @@ class Network:
           ConnectionRefusedError: nobody listens there.
         """
         there, back = self.path(process.name, host_of(address)), self.path(host_of(address), process.name)
+        self.dials[there.name] += 1
         await _travel(there)
         if host_of(address) in self._off:
             await trio.sleep_forever()

@@ -6,7 +6,7 @@ every task sleeps, so a minute of the cluster's life costs what its work costs. 
 
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import attrs
@@ -57,9 +57,9 @@ class Settings:
 
 
 class World:
-    """`hosts` by node id. Made inside a trio run."""
+    """`hosts` by node id. It may be made before the run in which it lives."""
 
-    def __init__(self, settings: Settings, nursery: trio.Nursery) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.trace = Trace()
         self.timers = Timers()
@@ -70,16 +70,17 @@ class World:
             node_id: Host(config_of(node_id, settings), self.network, settings.seed, settings.disk)
             for node_id in self.node_ids
         }
-        self._nursery = nursery
-        self._clients = 0
+        self.lost: set[NodeId] = set()  # nodes that nothing brings back: the rest must do without
+        self.clients: list[RecordedClient] = []
         self._outsider = Process("outside")
-        nursery.start_soon(self.timers.run)
+        self._nursery: trio.Nursery | None = None
 
     # Nodes
 
     async def start(self, *node_ids: str) -> None:
         """Start these nodes, or all of them; return when they serve or have ended."""
         for node_id in node_ids or self.node_ids:
+            assert self._nursery is not None, "a node starts in a run"
             await self.hosts[NodeId(node_id)].start(self._nursery)
 
     async def crash(self, node_id: NodeId) -> None:
@@ -132,19 +133,42 @@ class World:
         """Connect and say nothing."""
         return Caller(await self.network.connect(address_of(node_id), process=self._outsider))
 
+    def make_client(self, *endpoints: NodeId) -> RecordedClient:
+        """A client of the product that knows these nodes, or all; its calls make history. To be opened by the caller."""
+        addresses = [address_of(node_id) for node_id in endpoints or self.node_ids]
+        number = len(self.clients) + 1
+        self.clients.append(RecordedClient(number, self.network, self.history, self.settings.seed, addresses))
+        return self.clients[-1]
+
     @asynccontextmanager
     async def client(self, *endpoints: NodeId) -> AsyncIterator[RecordedClient]:
-        """A client of the product that knows these nodes, or all, and a history of its calls."""
-        self._clients += 1
-        addresses = [address_of(node_id) for node_id in endpoints or self.node_ids]
-        client = RecordedClient(self._clients, self.network, self.history, self.settings.seed, addresses)
+        """The same, open."""
+        client = self.make_client(*endpoints)
         async with client.bank:
             yield client
 
-    def clear_away(self) -> None:
-        """The world ends: every process that was killed may unwind."""
-        for host in self.hosts.values():
-            host.clear_away()
+    @asynccontextmanager
+    async def clients_open(self) -> AsyncIterator[None]:
+        """All that were made so far."""
+        async with AsyncExitStack() as opened:
+            for client in self.clients:
+                await opened.enter_async_context(client.bank)
+            yield
+
+    # The run
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Let things happen; whatever still runs at the end is ended with it."""
+        async with trio.open_nursery() as self._nursery:
+            self._nursery.start_soon(self.timers.run)
+            try:
+                async with self.clients_open():
+                    yield
+            finally:
+                for host in self.hosts.values():
+                    host.clear_away()
+                self._nursery.cancel_scope.cancel()
 
 
 def address_of(node_id: NodeId) -> str:
@@ -168,20 +192,15 @@ def config_of(node_id: NodeId, settings: Settings) -> Config:
 Scenario = Callable[[World], Awaitable[None]]
 
 
-def run(scenario: Scenario, settings: Settings) -> None:
-    """Run a scenario in a fresh world; whatever still runs at its end is ended with it."""
+def run(world: World, scenario: Scenario) -> None:
+    """Run a scenario in a world that has not been used."""
 
     async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            world = World(settings, nursery)
-            try:
-                await scenario(world)
-            finally:
-                world.clear_away()
-                nursery.cancel_scope.cancel()
+        async with world.open():
+            await scenario(world)
 
     try:
-        with Scheduler(settings.seed).installed():
+        with Scheduler(world.settings.seed).installed():
             trio.run(main, clock=MockClock(autojump_threshold=0))
     except BaseExceptionGroup as group:
         raise _only(group) from None
@@ -192,7 +211,7 @@ def run(scenario: Scenario, settings: Settings) -> None:
 def run_world(scenario: Scenario, *, max_in_flight: int = 1000, drain_timeout_s: float = 5.0) -> None:
     """Run a scenario in a world of three nodes where nothing but waiting takes time."""
     limits = LimitsSection(max_in_flight=max_in_flight, drain_timeout_s=drain_timeout_s)
-    run(scenario, Settings(latency_s_max=0.0, disk=AT_ONCE, limits=limits))
+    run(World(Settings(latency_s_max=0.0, disk=AT_ONCE, limits=limits)), scenario)
 
 
 def _only(error: BaseException) -> BaseException:
