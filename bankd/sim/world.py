@@ -1,8 +1,9 @@
 """Carry out a plan: the whole cluster, its clients and its faults on one queue of events.
 
     safety      until `plan.safety_ns`: faults, and calls of clients
-    progress    all is mended but for `plan.stays_down`; clients finish the calls that are under way, and one
-                more client makes a write: within ten election timeouts of this it must be acknowledged (V1)
+    progress    all is mended but for `plan.stays_down`; clients finish the calls that are under way, and two
+                more clients make a write and a read: the write must be acknowledged within ten election
+                timeouts of this, the read answered by the end (V1)
     rest        until every node that runs has applied what is committed, and for a few heartbeats more
 
 Whatever a product's assertion or a stray exception says is a violation like any other, and called CRASH. The same
@@ -26,7 +27,7 @@ from bankd.sim.faults import Faults
 from bankd.sim.judges import Judges, Violation
 from bankd.sim.network import Network
 from bankd.sim.node import Node
-from bankd.sim.plan import NodeTraits, Open, Operation, Plan
+from bankd.sim.plan import Balance, NodeTraits, Open, Operation, Plan, ReadKind, Request
 from bankd.sim.queue import Queue
 from bankd.sim.random import Stream
 from bankd.sim.records import Recorder
@@ -34,8 +35,8 @@ from bankd.sim.surroundings import Surroundings
 from bankd.sim.trace import Trace
 from bankd.types import AccountId, NodeId, TxId
 
-ELECTION_TIMEOUTS_MAX: Final = 10  # from the healing to the first commit (V1)
-REST_ELECTION_TIMEOUTS_MAX: Final = 20  # and to the last call's end and the last node's catching up
+REST_ELECTION_TIMEOUTS_MAX: Final = 20  # from the healing to the last call's end and the last node's catching up
+REST_NS_MIN: Final = 5_000_000_000  # for a client that loses a few answers where election timeouts are short
 REST_HEARTBEATS: Final = 5
 CLUSTER: Final = "simulated"
 PORT: Final = 7401
@@ -118,15 +119,17 @@ class World:
             watcher.healed(around.queue.now_ns)
         for client in self._clients:
             client.finish()
-        probe = Operation(around.queue.now_ns, plan.clients, Open(PROBE, 1, TxId(PROBE)))
-        self._clients.append(self._make_client(plan.clients, [probe], insists=True))
-        self._clients[-1].begin()
+        probes: tuple[Request, ...] = (Open(PROBE, 1, TxId(PROBE)), Balance(PROBE, ReadKind.LINEARIZABLE))
+        for number, probe in enumerate(probes, plan.clients):
+            client = self._make_client(number, [Operation(around.queue.now_ns, number, probe)], insists=True)
+            self._clients.append(client)
+            client.begin()
 
     def _finish(self) -> None:
         """Wait for what is under way, and rest."""
         product, queue = self._plan.product, self.around.queue
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
-        latest_ns = queue.now_ns + REST_ELECTION_TIMEOUTS_MAX * product.election_timeout_ns
+        latest_ns = queue.now_ns + max(REST_ELECTION_TIMEOUTS_MAX * product.election_timeout_ns, REST_NS_MIN)
         while queue.now_ns < latest_ns and not self._is_at_rest():
             queue.run_until(queue.now_ns + product.heartbeat_ns)
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
@@ -171,4 +174,4 @@ def _places(traceback: TracebackType | None) -> Iterator[str]:
     yield from inner
     if traceback is not None:
         module = traceback.tb_frame.f_globals.get("__name__", "?")
-        yield f"{module}.{traceback.tb_frame.f_code.co_name}:{traceback.tb_lineno}"
+        yield f"{module}.{traceback.tb_frame.f_code.co_qualname}:{traceback.tb_lineno}"

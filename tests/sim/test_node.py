@@ -1,0 +1,146 @@
+"""What becomes of one node under each fault of its own, seen from outside."""
+
+import attrs
+import pytest
+
+from bankd.replica.events import DiskSpace, Ticked
+from bankd.sim.node import SUPERVISOR_NS
+from bankd.sim.plan import (
+    ClockJump,
+    Crash,
+    FailingDisk,
+    Freeze,
+    FullDisk,
+    HungDisk,
+    OlderCopy,
+    Rot,
+    SlowDisk,
+    Wipe,
+)
+from tests.sim.worlds import MS, N1, N2, N3, NODES, S, first_leader, judged, noted, plan
+
+
+def test_killed_process_starts_again_after_its_time() -> None:
+    _, notes = noted(plan(Crash(5 * S, 3 * S, N2, power=False)))
+    assert notes.of(N2, "end") == [5 * S]
+    assert notes.of(N2, "boot") == [0, 8 * S]
+
+
+def test_two_crashes_that_overlap_keep_it_down_until_the_later_end() -> None:
+    _, notes = noted(plan(Crash(5 * S, 3 * S, N2, power=False), Crash(6 * S, 9 * S, N2, power=True)))
+    assert notes.of(N2, "end") == [5 * S]
+    assert notes.of(N2, "boot") == [0, 15 * S]
+
+
+def test_crash_in_the_midst_of_an_operation_waits_for_that_operation() -> None:
+    _, notes = noted(plan(Crash(5 * S, 2 * S, N2, power=True, operations=3)))
+    [end_ns] = notes.of(N2, "end")
+    assert end_ns > 5 * S
+    assert notes.of(N2, "boot") == [0, end_ns + 2 * S]
+
+
+def test_no_fault_outlasts_the_safety_phase() -> None:
+    _, notes = noted(plan(Crash(5 * S, 3_600 * S, N2, power=False), Freeze(5 * S, 3_600 * S, N1), seconds=20))
+    assert notes.of(N2, "boot") == [0, 20 * S]
+    assert max(at_ns for at_ns, node, _ in notes.turns if node == N1) > 20 * S
+
+
+@pytest.mark.parametrize("operation", ["pwrite", "sync"])
+def test_failing_disk_ends_the_process_once(operation: str) -> None:
+    _, notes = noted(plan(FailingDisk(5 * S, 2 * S, N2, operation)))
+    [end_ns] = notes.of(N2, "end")
+    assert notes.of(N2, "boot") == [0, end_ns + 2 * S]
+
+
+def test_full_disk_ends_the_process_over_and_over_until_there_is_room() -> None:
+    roomless = plan(FullDisk(5 * S, 10 * S, N2, noticed=False))
+    _, notes = noted(attrs.evolve(roomless, product=attrs.evolve(roomless.product, segment_bytes=4096)))
+    ends = [*notes.of(N2, "end"), *notes.of(N2, "DISK_FULL"), *notes.of(N2, "DATA_DIR_UNUSABLE")]
+    assert ends != []
+    assert max(notes.of(N2, "boot")) <= 15 * S + SUPERVISOR_NS
+    assert judged(roomless).acknowledged > 90
+
+
+def test_node_whose_disk_is_seen_to_fill_up_is_told_before_and_after() -> None:
+    _, notes = noted(plan(FullDisk(5 * S, 4 * S, N2, noticed=True)))
+    told = [
+        (at_ns // S, event.enough)
+        for at_ns, node, events in notes.turns
+        for event in events
+        if node == N2 and isinstance(event, DiskSpace)
+    ]
+    assert told == [(0, True), (5, False), (9, True)]
+
+
+def test_frozen_process_takes_no_turn_and_then_one_with_all_that_waited() -> None:
+    _, notes = noted(plan(Freeze(5 * S, 5 * S, N2)))
+    turns = [(at_ns, events) for at_ns, node, events in notes.turns if node == N2 and 5 * S < at_ns <= 10 * S]
+    assert [at_ns for at_ns, _ in turns] == [10 * S]
+    assert len(turns[0][1]) > 50
+
+
+def test_hung_disk_completes_nothing_until_it_is_over() -> None:
+    _, notes = noted(plan(HungDisk(5 * S, 5 * S, N2)))
+    durable = [at_ns for at_ns in notes.of(N2, "durable") if 5 * S < at_ns < 10 * S + MS]
+    assert min(durable) >= 10 * S
+
+
+def test_leader_whose_disk_hangs_is_replaced() -> None:
+    leader = first_leader(plan())
+    assert judged(plan(HungDisk(5 * S, 8 * S, leader))).elections >= 2
+
+
+def test_slow_disks_that_overlap_add_up_and_end() -> None:
+    world, _ = noted(plan(SlowDisk(5 * S, 5 * S, N2, 10 * MS), SlowDisk(7 * S, 5 * S, N2, 20 * MS)))
+    assert world._nodes[N2].disk.added_ns == 0
+    assert judged(plan(SlowDisk(5 * S, 10 * S, N2, 300 * MS))).acknowledged > 90
+
+
+def test_rotten_log_is_refused_and_the_node_stays_down() -> None:
+    rotten = attrs.evolve(plan(Rot(10 * S, S, N2)), stays_down=frozenset({N2}))
+    for seed in range(20):
+        _, notes = noted(attrs.evolve(rotten, seed=seed))
+        if notes.of(N2, "LOG_DAMAGED"):
+            assert notes.of(N2, "LOG_DAMAGED") == [11 * S]
+            assert notes.of(N2, "boot") == [0]
+            return
+    raise AssertionError("no flipped bit was ever noticed")
+
+
+def test_node_with_an_empty_disk_under_an_old_name_is_turned_away_by_all() -> None:
+    wiped = attrs.evolve(plan(Wipe(5 * S, S, N2)), stays_down=frozenset({N2}))
+    world, notes = noted(wiped)
+    assert notes.of(N2, "boot") == [0, 6 * S]
+    empty = world._nodes[N2].process
+    assert empty is not None
+    assert empty.replica.raft.last_index == 1
+    assert judged(wiped).acknowledged > 90
+
+
+def test_older_copy_is_what_the_node_finds() -> None:
+    restored = plan(OlderCopy(10 * S, S, N2, taken_ns=5 * S), seconds=11)
+    world, notes = noted(attrs.evolve(restored, stays_down=frozenset({N2})))
+    assert notes.of(N2, "end") == [10 * S]
+    assert notes.of(N2, "boot")[-1] == 11 * S
+    assert world.around.queue.now_ns > 11 * S
+
+
+def test_clock_jumps_show_in_no_tick() -> None:
+    _, straight = noted(plan(calls=0))
+    _, jumped = noted(plan(*(ClockJump(5 * S, node, -3_600 * S) for node in NODES), calls=0))
+    assert [turn[:2] for turn in jumped.turns] == [turn[:2] for turn in straight.turns]
+
+
+def test_ticks_of_a_leader_come_at_their_period() -> None:
+    leader = first_leader(plan(calls=0))
+    _, notes = noted(plan(calls=0))
+    ticks = [
+        at_ns for at_ns, node, events in notes.turns if node == leader and any(isinstance(e, Ticked) for e in events)
+    ]
+    assert {later - earlier for earlier, later in zip(ticks[-20:-1], ticks[-19:], strict=True)} == {50 * MS}
+
+
+def test_nothing_is_left_of_a_process_that_ended() -> None:
+    """A node that is killed right after each of its own writes begins anew every time."""
+    kills = [Crash(at_ns, 1, N3, power=False) for at_ns in range(5 * S, 6 * S, 10 * MS)]
+    assert judged(plan(*kills)).acknowledged > 90

@@ -1,0 +1,78 @@
+"""What seeds draw: everything that the product promises to survive, nothing that it does not, and never twice the same."""
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from bankd.sim.plan import Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Partition, Plan, Rot, Wipe
+from bankd.sim.swarm import draw
+from tests.sim.worlds import S, judged
+
+SEEDS = range(200)
+PLANS = [draw(seed, safety_ns=20 * S) for seed in SEEDS]
+ENDS_A_PROCESS = (Crash, FailingDisk, FullDisk, Rot)
+
+
+def test_every_kind_of_fault_is_drawn_but_older_copies() -> None:
+    drawn = {type(fault) for plan in PLANS for fault in plan.faults}
+    assert drawn == set(get_args(Fault)) - {OlderCopy}
+
+
+def test_every_kind_is_missing_in_most_runs() -> None:
+    runs = Counter(kind for plan in PLANS for kind in {type(fault) for fault in plan.faults})
+    assert all(5 <= count <= 160 for count in runs.values()), runs
+
+
+def test_runs_have_three_to_seven_nodes_and_one_to_eight_clients() -> None:
+    assert {len(plan.nodes) for plan in PLANS} == {3, 4, 5, 6, 7}
+    assert {plan.clients for plan in PLANS} == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize("plan", PLANS[:40], ids=lambda plan: f"seed-{plan.seed}")
+def test_plan_is_one_that_the_product_promises_to_survive(plan: Plan) -> None:
+    assert 2 * len(plan.stays_down) < len(plan.nodes)
+    assert {fault.node for fault in plan.faults if isinstance(fault, Rot | Wipe)} <= plan.stays_down
+    assert 3 * plan.product.heartbeat_ns <= plan.product.election_timeout_ns
+    assert 10 * 2 * plan.network.delay_ns_max <= plan.product.election_timeout_ns
+    assert all(fault.at_ns < plan.safety_ns or isinstance(fault, Partition) for fault in plan.faults)
+
+
+def test_node_is_emptied_only_where_no_other_process_ends() -> None:
+    wiped = [plan for plan in PLANS if any(isinstance(fault, Wipe) for fault in plan.faults)]
+    assert wiped != []
+    assert not any(isinstance(fault, ENDS_A_PROCESS) for plan in wiped for fault in plan.faults)
+
+
+def test_ids_are_used_again_with_the_same_and_with_other_fields() -> None:
+    same = other = 0
+    for plan in PLANS[:60]:
+        first: dict[str, object] = {}
+        for operation in plan.operations:
+            if isinstance(operation.request, Move):
+                request = operation.request
+                for tx_id, *fields in zip(
+                    request.tx_ids, request.sources, request.targets, request.amounts, strict=True
+                ):
+                    if tx_id in first:
+                        same += first[tx_id] == fields
+                        other += first[tx_id] != fields
+                    first.setdefault(tx_id, fields)
+    assert min(same, other) > 100
+
+
+def test_accounts_are_opened_with_and_without_an_id() -> None:
+    opens = [
+        operation.request for plan in PLANS for operation in plan.operations if isinstance(operation.request, Open)
+    ]
+    assert {request.request_id is None for request in opens} == {True, False}
+
+
+def test_seed_draws_the_same_plan_again_and_no_other_seed_does() -> None:
+    assert draw(5, safety_ns=20 * S) == PLANS[5]
+    assert len({str(plan) for plan in PLANS}) == len(PLANS)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_seed_breaks_an_invariant(seed: int) -> None:
+    judged(draw(seed, safety_ns=20 * S))
