@@ -115,7 +115,7 @@ def suggestion(word: str, known: Collection[str]) -> str:
 
 
 def overview() -> str:
-    lines = [f"  {command.name:<10}{command.summary}" for command in COMMANDS.values()]
+    lines = [f"  {command.name:<15}{command.summary}" for command in COMMANDS.values()]
     head = "usage: bankd COMMAND [flags]\n\nThe server of bank-cluster: nodes and their gateway.\n\ncommands:\n"
     return head + "\n".join(lines) + "\n\n" + examples(("bankd demo", "bankd serve bankd.toml")) + "\n"
 
@@ -193,6 +193,14 @@ def positive(word: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+def declare_check_history(parser: Parser) -> None:
+    parser.arguments.add_argument("file", metavar="FILE", help="JSON lines, one call each")
+    parser.flags.add_argument(
+        "--checker", choices=("witness", "search", "both"), default="witness", help="default: witness"
+    )
+    parser.flags.add_argument("--json", action="store_true", help="for programs")
 
 
 def declare_nothing(parser: Parser) -> None:
@@ -278,6 +286,20 @@ def sim(options: argparse.Namespace) -> int:
     return many.run(order, as_json=options.json)
 
 
+def check_history(options: argparse.Namespace) -> int:
+    from bankd.history.command import as_json, as_text, judge
+    from bankd.history.json_lines import read_history
+
+    try:
+        with open(options.file, "rb") as file:
+            records = list(read_history(file, options.file))
+    except OSError as error:
+        raise FileUnusable(f"{options.file} cannot be read: {error.strerror}") from None
+    judgement = judge(records, options.checker)
+    print(as_json(judgement) if options.json else as_text(judgement))
+    return judgement.exit_code
+
+
 def version(options: argparse.Namespace) -> int:
     print(f"bankd {__version__}")
     return Exit.OK
@@ -327,6 +349,13 @@ COMMANDS: Final = {
             ("bankd sim --seed 42 --shrink", "bankd sim --from 1 --count 1000"),
             declare_sim,
             sim,
+        ),
+        Command(
+            "check-history",
+            "Judge what clients asked and were answered; exit code 8 if it cannot be right, 6 if undecided.",
+            ("bankd check-history history.jsonl", "bankd check-history history.jsonl --checker both --json"),
+            declare_check_history,
+            check_history,
         ),
         Command(
             "version",

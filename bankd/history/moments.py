@@ -41,18 +41,17 @@ class Moments:
             known[2], known[3] = returned, record
 
     def judge(self) -> list[Finding]:
-        """One finding for each place that something has which had returned before a call with a lower place."""
-        found: list[Finding] = []
-        latest_call, its_record, its_place = LONG_AGO, -1, 0
-        for place, (called, caller, returned, record) in sorted(self._by_place.items()):
-            is_read = place & 1
-            if called > latest_call and not is_read:
-                latest_call, its_record, its_place = called, caller, place
-            if returned < latest_call:
-                found.append(_finding(place, record, its_place, its_record))
+        """One finding for each call whose place comes before that of something which had returned by then."""
+        found: dict[int, Finding] = {}
+        latest_call, caller, caller_place = LONG_AGO, -1, 0
+        for place, (called, its_caller, returned, record) in sorted(self._by_place.items()):
+            if called > latest_call and not place & 1:  # writes of one place are held against each other
+                latest_call, caller, caller_place = called, its_caller, place
+            if returned < latest_call and caller not in found:
+                found[caller] = _finding(place, record, caller_place, caller)
             if called > latest_call:
-                latest_call, its_record, its_place = called, caller, place
-        return found
+                latest_call, caller, caller_place = called, its_caller, place
+        return list(found.values())
 
     def first_indexes(self) -> "FirstIndexes":
         return FirstIndexes([(known[2], place) for place, known in self._by_place.items()])

@@ -140,7 +140,7 @@ def _extended(group: Sequence[Decision], index: int, world: World, worlds: World
         for number, decision in enumerate(group):
             if placed >> number & 1 or before[number] & ~placed:
                 continue
-            extensions = worlds.extensions(tried, decision, index, view)
+            extensions = worlds.extensions(tried, [decision], index, view)
             if extensions is None or len(seen) > EXTENDED_SETS_MAX:
                 return None
             fresh = [(placed | 1 << number, extension) for extension in extensions]

@@ -47,16 +47,26 @@ class Replay:
         balance_of, special = self.balances.get, self.worlds.special
         for decision in reads:
             account, _, amount, status, _, _, _ = decision
-            seen = None if status == NO_ACCOUNT_READ else amount
-            if balance_of(account) == seen and account not in special:
-                continue
-            judged = self.worlds.judge(decision, index)
-            special = self.worlds.special
-            if judged is None:
-                self.unjudged += 1
-            elif not judged:
+            if balance_of(account) != (None if status == NO_ACCOUNT_READ else amount) or account in special:
+                self._judge_reads(index, reads)
+                return
+
+    def _judge_reads(self, index: int, reads: Sequence[Decision]) -> None:
+        """Those that a loose write may have to do with all at once, for they saw one state; the others by themselves."""
+        open_ = [decision for decision in reads if decision[0] not in self.worlds.given_up]
+        self.unjudged += len(reads) - len(open_)
+        self._judge_together(index, [decision for decision in open_ if self.worlds.touches(decision[0])])
+        for decision in open_:
+            if not self.worlds.touches(decision[0]) and not fits(decision, self.balances.get):
                 self._refute(index, [decision])
-                special = self.worlds.special
+
+    def _judge_together(self, index: int, reads: Sequence[Decision]) -> None:
+        wrong = [decision for decision in reads if not fits(decision, self.balances.get)] or reads
+        fit = self.worlds.judge(reads, index)
+        if fit is None:
+            self.unjudged += len(reads)
+        elif not fit:
+            self._refute(index, wrong)
 
     def _as_told(self, group: Sequence[Decision]) -> bool:
         """Replay in the order told if that fits; else leave all as it was. The hot path, hence inline."""

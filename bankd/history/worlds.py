@@ -70,18 +70,24 @@ class Worlds:
         self.given_up |= set(accounts)
         self._settle([World(frozenset.intersection(*(world.added for world in self.worlds)))])
 
-    def judge(self, decision: Decision, index: int) -> bool | None:
-        """Keep the worlds in which this fits, extended where they must be. None: not judged, an account was given up."""
-        if not self.given_up.isdisjoint(decision[:2]):
-            return None
+    def touches(self, account: AccountId) -> bool:
+        """Whether any loose write has to do with this account."""
+        return account in self._touching
+
+    def judge(self, reads: Sequence[Decision], index: int) -> bool | None:
+        """Keep the worlds in which all of these fit at once, extended where they must be. None: given up.
+
+        No account of theirs may be given up already.
+        """
+        accounts = {decision[0] for decision in reads}
         found: list[World] = []
         for world in self.worlds:
-            extensions = self.extensions(world, decision, index, self.view(world))
+            extensions = self.extensions(world, reads, index, self.view(world))
             if extensions is None:
-                self.give_up(decision[:2])
+                self.give_up(accounts)
                 return None
             found += extensions
-        return self.keep(found, decision[:2])
+        return self.keep(found, accounts)
 
     def keep(self, worlds: Iterable[World], accounts: Iterable[AccountId]) -> bool | None:
         """Go on with the smallest of these; False if there are none."""
@@ -108,8 +114,10 @@ class Worlds:
 
         return balance_of
 
-    def extensions(self, world: World, decision: Decision, index: int, view: BalanceOf) -> list[World] | None:
-        """The world itself where the decision fits, else its smallest extensions. None: too many to try.
+    def extensions(
+        self, world: World, decisions: Sequence[Decision], index: int, view: BalanceOf
+    ) -> list[World] | None:
+        """The world itself where all of these fit its balances, else its smallest extensions. None: too many to try.
 
         `view` is the world's, or what the caller made of it.
         """
@@ -120,7 +128,7 @@ class Worlds:
             tried = queue.popleft()
             if any(smaller.added <= tried.added for smaller in found):
                 continue
-            amiss = self._amiss(tried, world, decision, view)
+            amiss = self._amiss(tried, world, decisions, view)
             if not amiss:
                 found.append(tried)
                 continue
@@ -132,8 +140,8 @@ class Worlds:
                 return None
         return found
 
-    def _amiss(self, tried: World, world: World, decision: Decision, view: BalanceOf) -> set[AccountId]:
-        """Accounts of which something else must be true; none if the decision fits and nobody is overdrawn."""
+    def _amiss(self, tried: World, world: World, decisions: Sequence[Decision], view: BalanceOf) -> set[AccountId]:
+        """Accounts of which something else must be true; none if the decisions fit and nobody is overdrawn."""
 
         def balance_of(account: AccountId) -> int | None:
             known = view(account)
@@ -141,8 +149,9 @@ class Worlds:
                 return None
             return (known or 0) + tried.deltas.get(account, 0) - world.deltas.get(account, 0)
 
-        if not fits(decision, balance_of):
-            return _concerned(decision)
+        for decision in decisions:
+            if not fits(decision, balance_of):
+                return _concerned(decision)
         touched = {account for number in tried.added - world.added for account in self.loose[number].asked[:2]}
         touched -= self.given_up | {OPENING_ACCOUNT}
         return {account for account in touched if (balance_of(account) or 0) < 0 or balance_of(account) is None}
