@@ -4,7 +4,8 @@ The judge is always the same: the log that is read back is what some number of w
 were synced and no more than were written; and it goes on from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -113,6 +114,67 @@ def test_power_lost_at_every_operation_of_a_history(survives: Survives, short_wr
     assert operation > 40, "the history was expected to roll several times"
 
 
+def every_power_loss(stopped: Callable[[int], Run]) -> Iterator[Run]:
+    """Give what every power loss leaves of a run that has stopped: all subsets of what was not synced where these are
+    few; and drawn losses, which tear sectors. `stopped(seed)` makes the run anew."""
+    questions = count()
+    stopped(0).disk.lose_power(lambda: next(questions) >= 0)
+    asked = next(questions)
+    if asked <= 5:
+        for subset in all_subsets(asked):
+            run = stopped(0)
+            run.disk.lose_power(iter(subset).__next__)
+            yield run
+    for seed in range(8):
+        run = stopped(seed)
+        run.disk.lose_power()
+        yield run
+
+
+def test_every_power_loss_at_every_operation_of_appending_rolling_and_replacing() -> None:
+    operation, losses = 0, 0
+    reached = True
+    while reached:
+        operation += 1
+
+        def stopped(seed: int, operation: int = operation) -> Run:
+            nonlocal reached
+            run = Run(long_history(), seed=seed)
+            reached = run.write_until(operation)
+            return run
+
+        for run in every_power_loss(stopped):
+            run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
+            losses += 1
+    assert losses > 10 * operation > 600
+
+
+@pytest.mark.parametrize(
+    "torn", [(True, False, True, False, True), (False, True, True, False, False), (slice(40), *[True] * 4)]
+)
+def test_every_power_loss_at_every_operation_of_cutting_off_a_torn_tail(torn: Sequence[bool | slice]) -> None:
+    operation, reached = 0, True
+    while reached:
+        operation += 1
+
+        def stopped(seed: int, operation: int = operation) -> Run:
+            nonlocal reached
+            run = run_that_loses_power_in_its_last_batch(torn, seed=seed)
+            run.disk.crash_in(operation)
+            try:
+                reopen(run.disk, DIRECTORY)
+            except PowerLost:
+                reached = True
+            else:
+                reached = False
+            return run
+
+        for run in every_power_loss(stopped):
+            assert run.check(reopen(run.disk, DIRECTORY)) == 1
+            run.check_goes_on(1)
+    assert operation > 7
+
+
 @pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
 def test_process_killed_at_every_operation_then_power_lost_after_the_restart(survives: Survives) -> None:
     """What a restarted node answers from the page cache must be durable: it may acknowledge it."""
@@ -160,11 +222,11 @@ def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives)
                 break
 
 
-def run_that_loses_power_in_its_last_batch(survival: Sequence[bool | slice]) -> Run:
+def run_that_loses_power_in_its_last_batch(survival: Sequence[bool | slice], *, seed: int = 7) -> Run:
     """Each item says what becomes of one sector of that batch."""
     body = b"a" * 500 + bytes(1200) + b"b" * 500  # one of its sectors is zero by content
     history = [append(entry(1)), append(entry(2, body=body), entry(3))]
-    run = Run(history, short_segment_bytes=8192)
+    run = Run(history, short_segment_bytes=8192, seed=seed)
     wal, _ = Wal.open(run.disk, DIRECTORY, IDENTITY, tiny())
     wal.write(history[0])
     wal.sync()
