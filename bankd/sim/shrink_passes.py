@@ -18,10 +18,8 @@ from bankd.sim.plan import (
     ClockJump,
     Clog,
     Crash,
-    DiskOdds,
     Fault,
     Move,
-    NetworkOdds,
     NodeTraits,
     Operation,
     Partition,
@@ -170,27 +168,40 @@ def fewer_stay_down(search: Search) -> None:
 
 
 def calmer(search: Search) -> None:
-    """Odds, traits and settings as they are when nothing is said: each part as a whole, then number by number."""
-    search.keeps(attrs.evolve(search.best, network=NetworkOdds(), disk=DiskOdds(), product=ProductOptions(), traits=()))
+    """Odds, traits and settings as they are when nothing is said: everything at once, then part by part."""
     search.keeps_any(calmer_parts)
 
 
 def calmer_parts(plan: Plan) -> Iterator[Plan]:
-    yield from (attrs.evolve(plan, network=network) for network in calmed(plan.network))
-    yield from (attrs.evolve(plan, disk=disk) for disk in calmed(plan.disk))
-    yield from (attrs.evolve(plan, product=product) for product in calmed(plan.product))
+    """No number grows, so that a plan within the product's promises stays there.
+
+    These measure delays and syncs by the election timeout: it changes only once those are calm.
+    """
+    calm = attrs.evolve(plan, network=calmed(plan.network), disk=calmed(plan.disk))
+    yield attrs.evolve(calm, product=ProductOptions(), traits=())
+    yield from (attrs.evolve(plan, network=network) for network in each_calmed(plan.network))
+    yield from (attrs.evolve(plan, disk=disk) for disk in each_calmed(plan.disk))
+    if plan == calm:
+        yield attrs.evolve(plan, product=ProductOptions())
     yield attrs.evolve(plan, traits=())
     for place, traits in enumerate(plan.traits):
-        yield from (with_traits(plan, place, calm) for calm in calmed(traits))
+        yield from (with_traits(plan, place, calmer) for calmer in each_calmed(traits))
 
 
-def calmed(settings: A) -> Iterator[A]:
-    """The settings with all numbers at their defaults, then with one of them."""
+def each_calmed(settings: A) -> Iterator[A]:
+    """The settings with all numbers calmed, then with one of them."""
+    calm = calmed(settings)
+    yield calm
+    make: Callable[..., A] = type(settings)
+    given = attrs.asdict(settings)
+    yield from (make(**given | {name: number}) for name, number in attrs.asdict(calm).items())
+
+
+def calmed(settings: A) -> A:
+    """Every number at its default, where that is not further from 0."""
     make: Callable[..., A] = type(settings)
     defaults = attrs.asdict(make())
-    given = attrs.asdict(settings)
-    yield make()
-    yield from (make(**given | {name: default}) for name, default in defaults.items())
+    return make(**{name: min(number, defaults[name], key=abs) for name, number in attrs.asdict(settings).items()})
 
 
 def with_traits(plan: Plan, place: int, traits: NodeTraits) -> Plan:

@@ -20,6 +20,7 @@ from bankd.sim.plan import (
     Operation,
     Partition,
     Plan,
+    ProductOptions,
     ReadKind,
 )
 from bankd.sim.shrink import Shrunk, shrink
@@ -201,6 +202,30 @@ def test_every_run_is_reported_with_the_best_plan_so_far() -> None:
     assert told[-1] == (found.runs, found.plan)
     sizes = [len(best.faults) + len(best.operations) for _, best in told]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_no_candidate_leaves_what_the_product_promises() -> None:
+    """Delays and syncs are drawn by the election timeout: a V1 that only breaks since they grew against it is no bug."""
+    strained = attrs.evolve(
+        LARGE,
+        network=NetworkOdds(delay_ns_min=1_000, delay_ns_max=400_000),
+        disk=DiskOdds(sync_ns_max=20_000_000, slow_sync_ppm=50_000),
+        product=ProductOptions(heartbeat_ns=300_000_000, election_timeout_ns=6 * S),
+    )
+    asked: list[Plan] = []
+
+    def breaks(plan: Plan) -> str | None:
+        asked.append(plan)
+        return "V1" if plan.disk.slow_sync_ppm else None
+
+    found = shrink(strained, breaks, runs_max=RUNS_MAX)
+    assert found is not None
+    assert found.plan.disk == DiskOdds(slow_sync_ppm=50_000)
+    assert found.plan.product == strained.product
+    assert all(plan.network.delay_ns_max <= 400_000 for plan in asked)
+    assert all(plan.product == strained.product or plan.disk.slow_sync_ppm == 0 for plan in asked), (
+        "the timeout shrank beneath the disk"
+    )
 
 
 def test_names_and_numbers_stay_when_others_go() -> None:
