@@ -70,3 +70,12 @@ def test_a_history_that_no_bank_makes_is_named() -> None:
     ]
     with violated("R1", "the history shows it"):
         group.judges.finish(group.now_ns, history)
+
+
+def test_reads_that_are_never_answered_are_named() -> None:
+    group = healed()
+    group.ask(N1, opening(A))
+    group.beat(N1)
+    group.call(N1, balance(A))
+    with violated("V1", "no linearizable read was answered"):
+        group.judges.finish(group.now_ns)

@@ -35,6 +35,7 @@ class Clients:
         self._answers = answers
         self.under_way: dict[tuple[int, int], UnderWay] = {}  # by client and operation
         self.acknowledged = 0  # writes
+        self.confirmed = 0  # linearizable reads
 
     def called(self, now_ns: int, client: int, operation: int, request: Request) -> None:
         self.under_way[client, operation] = UnderWay(request, self._answers.floor, now_ns)
@@ -51,7 +52,10 @@ class Clients:
         if fault is not None:
             raise Violation(fault[0], f"client {client}, operation {operation} {fault[1]}", now_ns)
         self._answers.floor = max(self._answers.floor, index)
-        self.acknowledged += isinstance(call.request, Open | Move)
+        if isinstance(call.request, Open | Move):
+            self.acknowledged += 1
+        elif call.request.kind is ReadKind.LINEARIZABLE:
+            self.confirmed += 1
 
     def _judge(self, call: UnderWay, result: Result) -> tuple[Fault, LogIndex]:
         """What is wrong with an answer, and the index that it tells its client of (0: none)."""

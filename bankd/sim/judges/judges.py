@@ -21,6 +21,7 @@ from bankd.sim.judges.commits import Commits
 from bankd.sim.judges.disks import Disks
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.logs import Logs
+from bankd.sim.judges.offices import Offices
 from bankd.sim.judges.progress import Progress
 from bankd.sim.judges.promises import Promises
 from bankd.sim.judges.states import States
@@ -44,6 +45,7 @@ class Judges:
         self._logs = Logs()
         self._elections = Elections(self._books)
         self._promises = Promises(self._books, self._elections)
+        self._offices = Offices(plan, self._books)
         self._disks = Disks(plan, self._logs, self._elections, self._promises)
         self._commits = Commits(self._books, self._bank)
         self._states = States(self._bank)
@@ -112,6 +114,8 @@ class Judges:
             answers.replied(now_ns, book, replies)
         if replies or took_calls:
             answers.count(now_ns, book, replica)
+        if book.leads:
+            self._offices.turned(now_ns, book, events, effects.persists)
         for message in effects.send_now:
             self._promises.leaves(now_ns, book, message)
 

@@ -2,6 +2,8 @@
 
 The time counts from the healing, or from the first write that was called after it or is still under way then: where
 nobody writes, nothing can be acknowledged. A cluster that has no majority running promises nothing.
+
+Whoever has asked for a linearizable read since the healing must have had one answered by the end.
 """
 
 from typing import Final
@@ -10,7 +12,7 @@ from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.clients import Clients
 from bankd.sim.judges.commits import Commits
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Move, Open, Plan, Request
+from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ReadKind, Request
 
 NEVER_NS: Final = 2**63
 ELECTION_TIMEOUTS_MAX: Final = 10
@@ -24,15 +26,20 @@ class Progress:
         self._limit_ns = ELECTION_TIMEOUTS_MAX * plan.product.election_timeout_ns
         self._healed = False
         self._acknowledged = 0  # writes, when it was healed
+        self._confirmed = 0  # linearizable reads, likewise
+        self._reads_wanted = False
         self.due_ns = NEVER_NS  # when a write must have been acknowledged; `judge` is due then
 
     def healed(self, now_ns: int) -> None:
         self._healed = True
         self._acknowledged = self._clients.acknowledged
+        self._confirmed = self._clients.confirmed
         if any(isinstance(call.request, Open | Move) for call in self._clients.under_way.values()):
             self.due_ns = now_ns + self._limit_ns
 
     def called(self, now_ns: int, request: Request) -> None:
+        if self._healed and isinstance(request, Balance | OutcomeOf) and request.kind is ReadKind.LINEARIZABLE:
+            self._reads_wanted = True
         if self._healed and self.due_ns == NEVER_NS and isinstance(request, Open | Move) and not self._has_progressed:
             self.due_ns = now_ns + self._limit_ns
 
@@ -44,7 +51,9 @@ class Progress:
             raise Violation("V1", f"no write was acknowledged within {timeouts} after everything was mended", now_ns)
 
     def finish(self, now_ns: int, books: list[NodeBook]) -> None:
-        """All these nodes must have applied the whole chain. (That they hold the same state there is judged by `states`.)"""
+        """Reads must be served, and all these nodes must have applied the whole chain. (That they hold the same state there is judged by `states`.)"""
+        if self._reads_wanted and self._clients.confirmed == self._confirmed:
+            raise Violation("V1", "no linearizable read was answered after everything was mended", now_ns)
         length = len(self._commits.chain)
         for book in books:
             if not book.commit_index == book.applied_index == length:
