@@ -45,6 +45,7 @@ STORM_DUPLICATE_PPM: Final = 300_000
 JUMP_NS_MAX: Final = 3_600 * S
 FAILING: Final = ("pwrite", "sync", "rename", "fsync_dir", "truncate", "create", "unlink")
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
+ROTS_MAX: Final = 10  # of one node: most bits of a log stand where any reader would notice
 
 
 @attrs.define(eq=False)
@@ -207,8 +208,13 @@ def _leaving(stream: Stream, stays_down: Sequence[NodeId], safety_ns: int) -> It
     for number, node in enumerate(stays_down):
         at_ns, for_ns = stream.below(safety_ns), stream.below(safety_ns)
         if way == "rot":
-            yield Rot(at_ns, for_ns, node)
+            yield from (_rot(node, stream, safety_ns) for _ in range(stream.between(1, ROTS_MAX)))
         elif way == "wipe" and not number:
             yield Wipe(at_ns, for_ns, node)
         elif way == "crash":
             yield Crash(at_ns, FOREVER_NS, node, power=stream.chance(PPM // 2))
+
+
+def _rot(node: NodeId, stream: Stream, safety_ns: int) -> Rot:
+    """One flipped bit, with a start soon after it."""
+    return Rot(stream.below(safety_ns), stream.below(safety_ns // ROTS_MAX), node)
