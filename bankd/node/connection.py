@@ -45,7 +45,7 @@ class Connection:
         self._node = node
         self._calls: list[Call] = []  # taken in, to be handed to the loop with the rest of their receive
         self._messages: list[Event] = []
-        self._used_links: set[PeerLink] = set()
+        self._used_links: dict[PeerLink, None] = {}
 
     async def receive(self, receive: Receive, decoder: FrameDecoder) -> None:
         """Take in frames until the other side ends the stream.
@@ -84,7 +84,7 @@ class Connection:
             self._node.take(messages, calls)
         self.sender.flush()
         while self._used_links:
-            self._used_links.pop().flush()
+            self._used_links.popitem()[0].flush()
 
     def _take_request(self, frame: Frame) -> None:
         node = self._node
@@ -107,7 +107,7 @@ class Connection:
         if refusal is not None:
             self._refuse(frame, refusal)
         else:
-            self._used_links.add(link)
+            self._used_links[link] = None
 
     def _take_call(self, frame: Frame) -> None:
         request = decode_request(frame.method, frame.body)

@@ -209,7 +209,7 @@ class PeerLink:
                 continue
             self._pulse.heard()
             self.last_heard_s = trio.current_time()
-            reached = {sender for frame in frames if (sender := self._take(frame)) is not None}
+            reached = {sender: None for frame in frames if (sender := self._take(frame)) is not None}
             for sender in reached:
                 sender.flush()
         raise trio.BrokenResourceError("closed by the peer")

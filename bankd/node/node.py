@@ -107,22 +107,22 @@ class Node:
     # Effects out: the loop's `Outside`
 
     def send(self, messages: Sequence[Message]) -> None:
-        reached: set[PeerLink] = set()
+        reached: dict[PeerLink, None] = {}
         for message in messages:
             link = self.links.get(message.to)
             if link is not None and link.connected:
                 link.push(encode_frame(FrameKind.ITEM, Method.RAFT, 0, encode_message(message)))
-                reached.add(link)
+                reached[link] = None
         for link in reached:
             link.flush()
 
     def reply(self, replies: Sequence[Reply]) -> None:
         self.calls_under_way -= len(replies)
-        reached: set[FrameSender] = set()
+        reached: dict[FrameSender, None] = {}
         for call, result in replies:
             if isinstance(call, PendingCall):
                 self.answer(call, result)
-                reached.add(call.sender)
+                reached[call.sender] = None
             else:
                 assert isinstance(call, OwnCall), f"an answer for {call!r}"
                 call.answer(result)

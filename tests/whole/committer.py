@@ -49,6 +49,7 @@ class LoopCommitter:
         self._waiting: list[Persist] = []
         self._group: list[Persist] = []  # under way: written, and not yet synced
         self._group_began_s = 0.0
+        self._sync_s = 0.0  # how long the next sync will take
         self._hangs = False
         self._stuck = False  # in a sync that would have returned, but for the disk that hangs
         self._ended = False  # closed or failed: no step is taken any more
@@ -108,14 +109,17 @@ class LoopCommitter:
     def _write(self) -> None:
         if writes := _writes(self._group):
             self._wal.write(writes)
-        self._then(self._sync)
+        self._then(self._sync, self._sync_s)
 
     def _sync(self) -> None:
+        """The end of a sync: until here, the write may be lost. The disk says afterwards how long one took, so that
+        is what the next one takes."""
         if self._hangs:
             self._stuck = True
-        else:
-            self._wal.sync()
-            self._then(self._report)
+            return
+        self._wal.sync()
+        self._sync_s = self._disk.take_elapsed() / NS_PER_S
+        self._report()
 
     def _report(self) -> None:
         group, self._group = self._group, []
@@ -131,9 +135,9 @@ class LoopCommitter:
         if next(steps, self) is not self:
             self._then(lambda: self._fill(steps))
 
-    def _then(self, step: Callable[[], None]) -> None:
-        """Take a step once what the disk was asked to do is done."""
-        elapsed_s = self._disk.take_elapsed() / NS_PER_S
+    def _then(self, step: Callable[[], None], more_s: float = 0.0) -> None:
+        """Take a step once what the disk was asked to do is done, or so much later."""
+        elapsed_s = self._disk.take_elapsed() / NS_PER_S + more_s
         self._timers.after(elapsed_s, lambda: self._process.in_thread(self._take, step))
 
     def _take(self, step: Callable[[], None]) -> None:

@@ -106,7 +106,8 @@ class End(trio.abc.Stream):
             await self._writer.park()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        await checkpoint()
+        if self._arrived or self._ended:
+            await checkpoint()
         while self._check() and not self._arrived:
             if self._ended:
                 return b""

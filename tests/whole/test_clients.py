@@ -114,7 +114,7 @@ async def test_overload_is_refused_or_answered_and_passes(  # X05
             nursery.start_soon(another_client.balance, "a")
         for _ in range(20):
             await trio.sleep(0.05)
-            assert cluster.node(leader).replica.waiting_calls <= TIGHT.max_in_flight
+            assert cluster.node(leader).replica.waiting_calls <= 2 * TIGHT.max_in_flight, "reads and writes, each"
     assert isinstance(await client.move("a", "b", 1), Moved)
     assert cluster.leaders() == [leader]
 

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from bankd.history.records import Moved
+from bankd.sim.plan import DiskOdds
 from tests.whole.client import RecordedClient
 from tests.whole.faults import Faults
 from tests.whole.world import ELECTION_TIMEOUT_S, World
@@ -76,13 +77,14 @@ async def test_one_slow_disk_does_not_slow_the_rest(  # D17
     assert cluster.leaders() == [leader]
 
 
+@pytest.mark.world(latency_s_max=0.0005, disk=DiskOdds(sync_ns_max=20_000_000))
 async def test_every_acknowledged_transfer_survives_the_loss_of_all_power_at_any_moment(  # D20
     cluster: World, faults: Faults, client: RecordedClient, another_client: RecordedClient
 ) -> None:
     await open_two(client)
     for round_ in range(10):
         async with trio.open_nursery() as nursery:
-            for number in range(20):
+            for number in range(5):
                 nursery.start_soon(another_client.move, "a", "b", number + 1)
             done = await client.move("a", "b", 1)
             assert isinstance(done, Moved), f"round {round_}"

@@ -1,17 +1,18 @@
 """Call things at their time: what travels on a wire, and what a disk works at.
 
 One task for all of it, so that a message under way costs an entry in a heap and no task. Calls due at the same
-moment come in the order in which they were asked for.
+moment come in the order in which they were asked for; moments are rounded up, so that one pass of the scheduler
+serves what happens next to each other.
 """
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from math import inf
-from typing import TypeVarTuple
+from math import ceil, inf
+from typing import Final
 
 import trio
 
-Ts = TypeVarTuple("Ts")
+MOMENTS_PER_S: Final = 4096  # a power of two: the sums are exact
 
 
 class Timers:
@@ -21,12 +22,12 @@ class Timers:
         self._sleep = trio.CancelScope()
 
     def after(self, delay_s: float, callback: Callable[[], None]) -> None:
-        """Call after so many seconds; with none, at once."""
+        """Call after so many seconds, or up to a quarter of a millisecond more; with none, at once."""
         if delay_s <= 0:
             callback()
             return
         self._count += 1
-        at = trio.current_time() + delay_s
+        at = ceil((trio.current_time() + delay_s) * MOMENTS_PER_S) / MOMENTS_PER_S
         heappush(self._due, (at, self._count, callback))
         if at < self._sleep.deadline:
             self._sleep.deadline = at
