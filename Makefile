@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in $(SYSTEM_PYTHONS) python3.13 python3.12 python3.11 py
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto docs format check test e2e demo bench campaign clean
+.PHONY: help setup proto docs format check test e2e demo bench campaign faults clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -69,6 +69,9 @@ bench: $(STAMP)  ## the figures, as a table
 # Seeds are drawn unless FROM says where to begin; SEEDS and HOURS both end it, whichever comes first.
 campaign: $(STAMP)  ## run simulated clusters until SEEDS=1000 or HOURS=2 are over; FROM=seed
 	.venv/bin/bankd sim $(if $(FROM),--from $(FROM)) $(if $(SEEDS),--count $(SEEDS)) $(if $(HOURS),--hours $(HOURS))
+
+faults: $(STAMP)  ## real processes under real faults for MINUTES=10, from SEED=1 on; needs root
+	$(PY) -u -m tests.real $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 clean:  ## remove everything that make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -43,7 +43,7 @@ class Book:
     `answered_ns` are the times at which calls that move money were answered.
     """
 
-    acknowledged: dict[TxId, tuple[Intent, TransferStatus]] = attrs.field(factory=dict)
+    acknowledged: dict[TxId, tuple[Intent, Transfer]] = attrs.field(factory=dict)
     unsettled: dict[TxId, Intent] = attrs.field(factory=dict)
     history: list[Record] = attrs.field(factory=list)
     answered_ns: list[int] = attrs.field(factory=list)
@@ -58,7 +58,7 @@ class Book:
         for intent, row in zip(intents, rows, strict=True):
             self.history.append(_record_of_row(client, intent, call_ns, return_ns, row))
             if row.status is not TransferStatus.UNKNOWN:
-                self.acknowledged[intent.tx_id] = (intent, row.status)
+                self.acknowledged.setdefault(intent.tx_id, (intent, row))
                 self.unsettled.pop(intent.tx_id, None)
             elif row.error is not None and not isinstance(row.error, NOT_DECIDED):
                 self.unexpected.append(row.error)

@@ -8,12 +8,14 @@ from typing import Final
 from bankd.client import SyncBankClient
 from bankd.errors import BankError
 from bankd.local import STATUS_S_MAX, LocalCluster, Process
+from bankd.status import NodeStatus
 from bankd.types import NodeId
+from tests.real.book import ACCOUNTS
 from tests.real.load import Load, under_load
 from tests.real.namespaces import Namespaces
 from tests.real.proxy import Proxies
 from tests.real.verdict import judge, open_accounts
-from tests.real.waiting import wait_until
+from tests.real.waiting import GIVE_UP_S, wait_until
 
 SETTINGS: Final[Mapping[str, str]] = {
     "raft": 'heartbeat = "50ms"\nelection_timeout = "400ms"',
@@ -52,6 +54,11 @@ def edit(process: Process, old: str, new: str) -> None:
     process.config_path.write_text(text.replace(old, new))
 
 
+def keep_data_in(cluster: LocalCluster, node_id: NodeId, path: Path) -> None:
+    """Have a node keep its data below another directory."""
+    edit(cluster.nodes[node_id], str(cluster.directory / node_id), str(path / node_id))
+
+
 def follower(cluster: LocalCluster) -> NodeId:
     leader = cluster.wait_leader()
     return next(node_id for node_id in cluster.nodes if node_id != leader)
@@ -63,11 +70,27 @@ def wait_other_leader(cluster: LocalCluster, old: NodeId) -> None:
 
 
 def leads(cluster: LocalCluster, node_id: NodeId) -> bool:
+    status = status_of(cluster, node_id)
+    return status is not None and status.role == "leader"
+
+
+def wait_caught_up(cluster: LocalCluster, node_id: NodeId) -> None:
+    """Wait until a node has applied all that is acknowledged now."""
+    with cluster.client(timeout_s=GIVE_UP_S) as client:
+        index = client.get_balance(ACCOUNTS[0]).index
+    wait_until(
+        f"{node_id} has applied {index}",
+        lambda: (status := status_of(cluster, node_id)) is not None and status.applied_index >= index,
+    )
+
+
+def status_of(cluster: LocalCluster, node_id: NodeId) -> NodeStatus | None:
+    """What a node says of itself; None when it says nothing now."""
     with SyncBankClient(cluster.addresses[node_id], cluster=cluster.name, timeout_s=STATUS_S_MAX) as client:
         try:
-            return client.cluster.node_status(cluster.addresses[node_id]).role == "leader"
+            return client.cluster.node_status(cluster.addresses[node_id])
         except BankError:
-            return False
+            return None
 
 
 @contextmanager

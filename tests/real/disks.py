@@ -6,7 +6,7 @@ open there keeps what it has and nobody else sees it. Needs root.
 
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,24 @@ import attrs
 
 from tests.needs import lacks, needs, needs_root
 
-LOOP_BYTES: Final = 24 * 1024 * 1024
+LOOP_BYTES: Final = 512 * 1024 * 1024  # most of it never written
+
+
+FILLER: Final = "filler"
 
 
 @attrs.frozen
 class SmallDisk:
     path: Path
+
+    def fill(self) -> None:
+        """Take all the room that is left."""
+        with (self.path / FILLER).open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1024 * 1024))
+
+    def free(self) -> None:
+        (self.path / FILLER).unlink()
 
     def resize(self, size: str) -> None:
         """`size` as mount takes it: 8m."""

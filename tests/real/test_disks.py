@@ -9,7 +9,7 @@ from bankd.client import TransferRequest
 from bankd.errors import Exit
 from bankd.local import LocalCluster, Process
 from tests.real.book import OPENING
-from tests.real.clusters import N1, edit, judged
+from tests.real.clusters import N1, judged, keep_data_in
 from tests.real.disks import journalled_disk, small_disk
 from tests.real.endings import expect
 from tests.real.waiting import GIVE_UP_S
@@ -18,13 +18,6 @@ pytestmark = pytest.mark.real
 
 BATCH = 1000
 BATCHES_MAX = 100  # far more than the small disk holds
-
-
-def move_data(cluster: LocalCluster, to: Path) -> Process:
-    """Have n1 keep its data below another directory."""
-    node = cluster.nodes[N1]
-    edit(node, str(cluster.directory / N1), str(to / N1))
-    return node
 
 
 def fill(cluster: LocalCluster, node: Process) -> None:
@@ -42,7 +35,8 @@ def test_full_disk_ends_the_node_with_words_and_it_starts_again_once_there_is_ro
     cluster: LocalCluster, tmp_path: Path
 ) -> None:  # D15, K13
     with small_disk(tmp_path / "small", "2600k") as disk:
-        node = move_data(cluster, disk.path)
+        node = cluster.nodes[N1]
+        keep_data_in(cluster, N1, disk.path)
         with judged(cluster, seed=30) as load:
             fill(cluster, node)
             assert node.wait() == Exit.UNHEALTHY
@@ -56,7 +50,8 @@ def test_file_system_that_turns_read_only_ends_the_node_and_nothing_is_lost(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:  # D18
     with journalled_disk(tmp_path / "journalled") as disk:
-        node = move_data(cluster, disk.path)
+        node = cluster.nodes[N1]
+        keep_data_in(cluster, N1, disk.path)
         with judged(cluster, seed=31) as load:
             disk.fail()
             assert node.wait() == Exit.UNHEALTHY

@@ -1,0 +1,94 @@
+"""Data directories that were damaged, emptied or put back from a copy while their node was away."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bankd.client import SyncBankClient, TransferRequest
+from bankd.errors import Exit
+from bankd.local import LocalCluster
+from bankd.types import LogIndex
+from tests.real.book import OPENING
+from tests.real.clusters import N1, edit, follower, judged, start_missing, wait_caught_up
+from tests.real.endings import expect
+from tests.real.verdict import check_digests, open_accounts
+from tests.real.waiting import wait_until
+
+pytestmark = pytest.mark.real
+
+BATCH = 1000
+BATCHES = 15  # with their ids 1.7 MiB: behind the first segment of 1 MiB several of 64 KiB
+
+
+def lengthen_log(client: SyncBankClient) -> None:
+    """With transfers that move nothing."""
+    for number in range(BATCHES):
+        ids = [f"long-{number}-{row}-{'x' * 90}" for row in range(BATCH)]
+        client.transfer_many([TransferRequest("acct0", "acct1", 100 * OPENING, tx_id) for tx_id in ids])
+
+
+def test_missing_segment_is_refused_whichever_it_is_and_the_others_carry_on(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:  # D07
+    node = cluster.nodes[N1]
+    edit(node, 'segment_size = "1MiB"', 'segment_size = "64KiB"')
+    cluster.start()
+    with cluster.client() as client:
+        open_accounts(client)
+        lengthen_log(client)
+        check_digests(client, cluster.endpoints)
+        node.terminate()
+        segments = sorted((cluster.directory / N1 / "wal").glob("*.wal"))
+        assert len(segments) > 3
+        for segment in (segments[0], segments[len(segments) // 2], segments[-1]):
+            shutil.move(segment, tmp_path / "aside")
+            expect(node, Exit.UNHEALTHY, "LOG_DAMAGED: .*")
+            shutil.move(tmp_path / "aside", segment)
+        client.transfer("acct0", "acct1", 1)
+        start_missing(cluster)
+        check_digests(client, cluster.endpoints)
+
+
+def test_voter_with_an_emptied_directory_is_kept_out_by_those_who_knew_it(cluster: LocalCluster) -> None:  # D09
+    with judged(cluster, seed=60) as load:
+        wiped = follower(cluster)
+        node, path = cluster.nodes[wiped], cluster.directory / wiped
+        others = [other for node_id, other in cluster.nodes.items() if node_id != wiped]
+        node.kill()
+        path.rename(path.with_suffix(".kept"))
+        node.start()
+        wait_until(
+            "both others have turned it away",
+            lambda: all(f"handshake_refused peer='{wiped}'" in other.log_path.read_text() for other in others),
+        )
+        load.wait_answered(100)
+        with cluster.client() as client:
+            status = client.cluster.node_status(cluster.addresses[wiped])
+        assert (status.leader_id, status.applied_index) == (None, LogIndex(1)), "it heard from nobody and leads nobody"
+        node.kill()
+        shutil.rmtree(path)
+        path.with_suffix(".kept").rename(path)
+
+
+def test_directory_put_back_from_an_older_copy_is_noticed_and_nothing_is_lost(cluster: LocalCluster) -> None:  # D10
+    with judged(cluster, seed=61) as load:
+        leader, old = cluster.wait_leader(), follower(cluster)
+        node, path = cluster.nodes[old], cluster.directory / old
+        node.kill()
+        shutil.copytree(path, path.with_suffix(".copy"))
+        node.start()
+        load.wait_answered(100)
+        wait_caught_up(cluster, old)  # so it has acknowledged what the copy lacks
+        node.kill()
+        path.rename(path.with_suffix(".kept"))
+        path.with_suffix(".copy").rename(path)
+        node.start()
+        wait_until(
+            "the node says so, or a new leader that does not know has filled it again",
+            lambda: "log_shorter_than_acknowledged" in node.log_path.read_text() or cluster.leader() != leader,
+        )
+        load.wait_answered(100)
+        node.kill()
+        shutil.rmtree(path)
+        path.with_suffix(".kept").rename(path)
