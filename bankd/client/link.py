@@ -6,6 +6,10 @@ Rules
 - Only a link with calls under way is expected to speak. One that is silent for PING_AFTER_S is
   asked whether it lives; silent for SILENCE_S_MAX, it is given up: a peer that vanished without a
   word (a pulled cable, a stopped machine) must not hold calls until their deadlines.
+- Only a whole frame is a sign of life: a length that was damaged on the way would swallow answers, and pongs with
+  them, for as long as it says.
+
+Limits: a single answer that takes longer than SILENCE_S_MAX to arrive is given up.
 
 No I/O and no clock: bytes and seconds come in. Which calls go where is the session's affair.
 """
@@ -100,9 +104,11 @@ class Link:
 
     def feed(self, data: bytes, now: float) -> list[Frame]:
         """Take in what was received. Raises ProtocolError."""
-        self._quiet_since = now
-        self._pinged_at = None
-        return self._decoder.feed(data)
+        frames = self._decoder.feed(data)
+        if frames:
+            self._quiet_since = now
+            self._pinged_at = None
+        return frames
 
     def welcome(self, frame: Frame, ours: Hello) -> Hello:
         """Judge the other side's greeting; from here on calls may be sent.

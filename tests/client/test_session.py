@@ -20,7 +20,8 @@ from bankd.errors import (
 )
 from bankd.status import LeadershipMoved
 from bankd.types import TransferStatus
-from bankd.wire.frames import FLAG_HOPPED, FrameKind
+from bankd.wire.frames import FLAG_HOPPED, FrameKind, encode_frame
+from bankd.wire.methods import Method
 from tests.client.table import NO_LEADER, Table, leader_is, tx_ids
 
 BUSY = Refusal(Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", "busy", retryable=True, retry_after_ms=500)
@@ -454,6 +455,22 @@ def test_silent_node_is_pinged_and_then_given_up_and_the_call_goes_elsewhere() -
     table.advance(PING_AFTER_S)
     assert [frame.kind for frame in table.frames(link)] == [FrameKind.PING]
     table.advance(SILENCE_S_MAX - PING_AFTER_S + 0.1)
+    other = table.greet()
+    table.advance(0.1)
+    assert [tx_ids(frame) for frame in table.sent(other)] == [[row.intent_id]]
+
+
+def test_bytes_that_make_no_frame_are_no_sign_of_life() -> None:  # N08
+    table = Table.of("n1:1", "n2:2")
+    row = table.transfer(timeout_s=10.0)
+    link = table.greet()
+    table.sent(link)
+    answer = encode_frame(FrameKind.PONG, Method.NONE, 0)
+    table.session.received(link, bytes([answer[0]]) + b"\x40" + answer[2:], table.now)  # a length that was damaged
+    for _ in range(10):
+        table.advance(SILENCE_S_MAX / 8)
+        table.session.received(link, answer, table.now)
+    assert link.state is LinkState.CLOSED
     other = table.greet()
     table.advance(0.1)
     assert [tx_ids(frame) for frame in table.sent(other)] == [[row.intent_id]]

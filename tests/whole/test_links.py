@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from bankd.client.link import SILENCE_S_MAX
 from bankd.errors import Code
 from bankd.history.records import BalanceFound, Moved, Opened
 from bankd.node.links import OUTBOX_BYTES_MAX
@@ -245,3 +246,15 @@ async def test_flipped_byte_on_the_way_to_a_client_costs_a_connection_and_is_nev
             faults.flip(node_id, "c1", after_bytes=after_bytes)
         assert isinstance(await client.move("a", "b", 1), Moved)
     assert sum(cluster.network.dials[f"c1>{node_id}"] for node_id in cluster.node_ids) > 20
+
+
+@pytest.mark.parametrize("damaged", ["calls", "answers"])
+@pytest.mark.parametrize("byte", [0, 1, 2, 3])
+async def test_damaged_length_costs_a_silence_and_not_the_connection_for_good(  # N08
+    cluster: World, faults: Faults, client: RecordedClient, damaged: str, byte: int
+) -> None:
+    await open_two(client)
+    leader = await cluster.wait_leader()
+    way = ("c1", leader) if damaged == "calls" else (leader, "c1")
+    faults.flip(*way, after_bytes=byte)
+    assert isinstance(await client.move("a", "b", 1, timeout_s=2 * SILENCE_S_MAX), Moved)
