@@ -211,7 +211,8 @@ class Replica:
     def _pass(self, wall_ns: int) -> Ready:
         if self._writes.any_gathered:
             self._propose_gathered(wall_ns)
-        self._ask_for_reads()
+        if self._reads.any_ready_to_ask:
+            self._ask_for_reads()
         ready = self.raft.ready()
         if self._concerns_us(ready):
             self._carry_out(ready)
