@@ -130,11 +130,16 @@ class World:
         product, queue = self._plan.product, self.around.queue
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
         latest_ns = queue.now_ns + max(REST_ELECTION_TIMEOUTS_MAX * product.election_timeout_ns, REST_NS_MIN)
-        while queue.now_ns < latest_ns and not self._is_at_rest():
-            queue.run_until(queue.now_ns + product.heartbeat_ns)
+        self._settle(latest_ns)
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
+        self._settle(latest_ns)  # a try that was given up may have arrived meanwhile, and been proposed
         if self._judges is not None:
             self._judges.finish(queue.now_ns, self.recorder.history)
+
+    def _settle(self, latest_ns: int) -> None:
+        queue = self.around.queue
+        while queue.now_ns < latest_ns and not self._is_at_rest():
+            queue.run_until(queue.now_ns + self._plan.product.heartbeat_ns)
 
     def _is_at_rest(self) -> bool:
         replicas = [node.process.replica for node in self._nodes.values() if node.process is not None]
