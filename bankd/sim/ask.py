@@ -15,5 +15,5 @@ class Ask:
     method: Method
     body: bytes
     timeout_ns: int
-    answer: Callable[[Result], None]
+    answer: Callable[[Result], None] = attrs.field(repr=False)  # an address would differ from run to run
     hopped: bool = False

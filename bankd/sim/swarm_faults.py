@@ -31,7 +31,6 @@ from bankd.sim.plan import (
 from bankd.sim.random import PPM, Stream
 from bankd.types import NodeId
 
-MS: Final = 1_000_000
 S: Final = 1_000_000_000
 
 KIND_PPM: Final = 250_000  # of the kinds, in a run
