@@ -44,6 +44,7 @@ STORM_DUPLICATE_PPM: Final = 300_000
 JUMP_NS_MAX: Final = 3_600 * S
 FAILING: Final = ("pwrite", "sync", "rename", "fsync_dir", "truncate", "create", "unlink")
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
+TURMOIL_MAX: Final = 60  # faults in a row
 ROTS_MAX: Final = 10  # of one node: most bits of a log stand where any reader would notice
 
 
@@ -168,6 +169,22 @@ def hung_disks(draw: Draw) -> Iterator[Fault]:
     return (HungDisk(at_ns, for_ns, draw.node()) for at_ns, for_ns in draw.times())
 
 
+def turmoil(draw: Draw) -> Iterator[Fault]:
+    """One node after the other is cut off or loses power, at times all: leaders come and go before their logs are one
+    again (paper 5.4.2, figure 8). Each fault lasts about as long as an election takes."""
+    stream, timeout_ns = draw.stream, draw.timeout_ns
+    at_ns = stream.below(draw.safety_ns)
+    for _ in range(stream.between(5, TURMOIL_MAX)):
+        for_ns = stream.between(timeout_ns // 2, 4 * timeout_ns)
+        way = stream.pick(("cut off", "cut off", "cut off", "power", "power", "outage"))
+        if way == "cut off":
+            yield Partition(at_ns, for_ns, tuple(isolated(stream.shuffled(draw.nodes), stream)))
+        else:
+            lost = draw.nodes if way == "outage" else [draw.node()]
+            yield from (Crash(at_ns, stream.between(1, for_ns), node, power=True) for node in lost)
+        at_ns += stream.between(timeout_ns // 4, 2 * timeout_ns)
+
+
 def full_disks(draw: Draw) -> Iterator[Fault]:
     chance = draw.stream.chance
     return (FullDisk(at_ns, for_ns, draw.node(), noticed=chance(PPM // 2)) for at_ns, for_ns in draw.times())
@@ -183,7 +200,9 @@ Kind = Callable[[Draw], Iterator[Fault]]
 PASSING: Final[tuple[Kind, ...]] = (
     partitions, flapping, clogs, storms, freezes, hand_overs, clock_jumps, slow_disks, hung_disks,
 )  # fmt: skip
-ENDING: Final[tuple[Kind, ...]] = (kills, power_losses, crashes_in_writes, outages, full_disks, failing_disks)
+ENDING: Final[tuple[Kind, ...]] = (
+    kills, power_losses, crashes_in_writes, outages, full_disks, failing_disks, turmoil,
+)  # fmt: skip
 
 
 def draw_faults(
