@@ -2,7 +2,8 @@
 
 Two kinds of real clients, because they share only their core: trio clients with several tasks each,
 and blocking ones. Most calls are single transfers, some are batches, some read a balance or ask
-what became of an earlier transfer. What each client does is drawn from the seed and its name; when
+what became of an earlier transfer. They follow the leader, so each node has a watcher besides, which reads from
+this node alone: only there would a node show that it serves what is out of date. What each client does is drawn from the seed and its name; when
 it happens is not, so a run is repeated in its order only.
 
 A run under faults proves nothing if hardly anything was going on. So the test says at least once
@@ -29,7 +30,10 @@ from tests.real.waiting import wait_until
 TRIO_CLIENTS: Final = 2
 TASKS: Final = 3  # of each trio client
 BLOCKING_CLIENTS: Final = 2
+HANDS: Final = TRIO_CLIENTS * TASKS + BLOCKING_CLIENTS
 CALL_S_MAX: Final = 5.0
+WATCH_S_MAX: Final = 1.0
+WATCH_EVERY_S: Final = 0.01  # a pause between reads, so that watching takes no core of its own
 BATCH_MAX: Final = 20
 
 HEALTHY_CALLS: Final = 250
@@ -150,6 +154,23 @@ class Load:
         async with trio.open_nursery() as nursery:
             for client in range(TRIO_CLIENTS):
                 nursery.start_soon(self._trio_client, [self._hand(client * TASKS + task) for task in range(TASKS)])
+            for number, endpoint in enumerate(self._endpoints, HANDS):
+                nursery.start_soon(self._watch, endpoint, number)
+
+    async def _watch(self, endpoint: str, number: int) -> None:
+        """Read from this node whoever leads, with a new client after each failure, lest it turns to another node."""
+        rng = random.Random(f"{self._seed}-{number}")
+        while not self._stopping:
+            async with BankClient(endpoint, cluster=self._cluster, timeout_s=WATCH_S_MAX) as client:
+                while not self._stopping:
+                    asked, call_ns = Balance(rng.choice(ACCOUNTS), LINEARIZABLE), time.monotonic_ns()
+                    try:
+                        self.book.read_balance(number, asked, call_ns, await client.get_balance(asked.account))
+                    except BankError as error:
+                        self.book.failed(number, asked, call_ns, error)
+                        break
+                    await trio.sleep(WATCH_EVERY_S)
+            await trio.sleep(WATCH_EVERY_S)
 
     async def _trio_client(self, hands: Sequence[Hand]) -> None:
         async with (

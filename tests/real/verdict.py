@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bankd.client import SyncBankClient
 from bankd.history import witness
+from bankd.history.json_lines import line_of
 from bankd.history.records import Open, Opened, Record
 from bankd.local import LocalCluster
 from bankd.types import LogIndex, TransferStatus, TxId
@@ -12,6 +13,7 @@ from tests.real.book import ACCOUNTS, OPENING, Book
 from tests.real.load import Load, requests
 from tests.real.waiting import GIVE_UP_S
 
+HISTORY = "history.jsonl"  # for `bankd check-history`
 SETTLER = -1  # the name, in the history, of whoever asks once more at the end
 
 
@@ -36,7 +38,10 @@ def judge(cluster: LocalCluster, load: Load, opened: Sequence[Record]) -> None:
         settle(client, load.book)
         check_book(client, load.book)
         check_digests(client, cluster.endpoints)
-    assert witness.check([*opened, *load.book.history]) == []
+    history = [*opened, *load.book.history]
+    (cluster.directory / HISTORY).write_text("\n".join(map(line_of, history)))
+    findings = [f"{finding.promise}: {finding.text}" for finding in witness.check(history)]
+    assert not findings, "\n".join([f"{cluster.directory / HISTORY} contradicts itself:", *findings[:10]])
     load.check_worth()
 
 
