@@ -157,6 +157,19 @@ def test_a_leader_that_rewrites_its_log_is_named() -> None:
         group.forge(N1, Effects(persists=(write(entry(3, 2)),)))
 
 
+def test_a_log_cut_by_an_old_append_is_named() -> None:
+    group = led()
+    group.forge(N2, Effects(persists=(write(entry(3, 2), entry(4, 2)),)))
+    with violated("S4", "cuts its log at 3@2, to write that very entry again"):
+        group.forge(N2, Effects(persists=(write(entry(3, 2)),)))
+
+
+def test_a_log_cut_by_a_newer_leader_passes() -> None:
+    group = led()
+    group.forge(N2, Effects(persists=(write(entry(3, 2), entry(4, 2)),)))
+    group.forge(N2, Effects(persists=(write(entry(3, 3), state=HardState(Term(3))),)))
+
+
 def test_a_gap_in_the_log_is_named() -> None:
     group = led()
     with violated("S4", "writes entry 4 behind a log that ends at 2"):
@@ -213,9 +226,28 @@ def test_an_acknowledgement_in_a_term_that_is_not_durable_is_named() -> None:
 
 def test_an_acknowledgement_of_what_the_leader_has_not_is_named() -> None:
     group = led()
+    group.forge_write(N2, write(entry(3, 2)))
     answer = AppendResponse(N1, N2, Term(2), True, LogIndex(3))
     with violated("S4", "acknowledges entry 3 of term 2, which n1 has not"):
-        group.forge_write(N2, write(entry(3, 2), send=(answer,)))
+        group.forge(N2, Effects(send_now=(answer,)))
+
+
+def test_an_acknowledgement_beyond_every_append_is_named() -> None:
+    """What stands behind the last entry of an append may be another leader's."""
+    group = led()
+    group.forge_write(N2, write(entry(3, 2)))
+    answer = AppendResponse(N1, N2, Term(2), True, LogIndex(3))
+    with violated("S1", "acknowledges entry 3, and no append went beyond 2"):
+        group.forge(N2, Effects(persists=(write(send=(answer,)),)))
+
+
+def test_a_node_that_takes_for_durable_what_is_under_way_is_named() -> None:
+    """The completion of a write speaks for entries that were replaced since (the ABA race)."""
+    group = led()
+    group.call(N1, opening(A))
+    group.nodes[N1].replica.raft._state.log.stable_index = LogIndex(3)
+    with violated("S1", "takes entry 3 of its log for durable, and that is still under way"):
+        group.tick(N1)
 
 
 def test_a_refusal_promises_nothing() -> None:

@@ -31,7 +31,7 @@ from bankd.types import AtLeast, Bounded, Linearizable, LogIndex, NodeId, Term, 
 from bankd.wire.entries import encode_batch_head
 
 HEAD_BYTES: Final = len(encode_batch_head(TimeNs(0)))
-WAITING_NS_MAX: Final = 30_000_000_000  # beyond the longest deadline that a client gives, whatever the clocks do
+WAITING_NS_MAX: Final = 10_000_000_000  # beyond the longest deadline that a client gives, whatever the clocks do
 OVERDUE_TICKS_MAX: Final = 16  # a process that was frozen needs a few ticks to see that it is late
 NS_PER_MS: Final = 1_000_000
 

@@ -30,6 +30,7 @@ class NodeBook:
     writes: deque[Persist] = attrs.field(factory=deque)  # under way, oldest first
     durable: list[Entry] = attrs.field(factory=list)
     stable: HardState = attrs.field(factory=HardState)  # the last hard state that is durable
+    stable_index: LogIndex = LogIndex(0)  # up to where the node believes its log to be durable
     commit_index: LogIndex = LogIndex(0)
     applied_index: LogIndex = LogIndex(0)
     leads: Term = Term(0)  # the term that this process leads; 0: it does not

@@ -36,7 +36,7 @@ class Disks:
             self._judge_order(now_ns, book, state)
             book.handed = state
         if persist.entries:
-            self._logs.written(now_ns, book, persist.entries)
+            self._logs.written(now_ns, book, persist.entries, same_term=state is None)
         book.writes.append(persist)
 
     def durable(self, now_ns: int, book: NodeBook, write_seq: int) -> None:

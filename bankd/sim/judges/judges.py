@@ -71,7 +71,7 @@ class Judges:
         book = self._books.of[node]
         book.running = True
         book.leads = book.led = Term(0)
-        book.commit_index = book.applied_index = LogIndex(0)
+        book.stable_index = book.commit_index = book.applied_index = LogIndex(0)
         self._disks.booted(now_ns, book, recovered)
         self._answers.booted(node)
         self._replicas[node] = replica
@@ -110,6 +110,10 @@ class Judges:
             self._commits.elected(now_ns, book)
         if replica.raft.commit_index != book.commit_index or replica.ledger.applied_index != book.applied_index:
             self._follow(now_ns, book, replica)
+        if replica.raft.stable_index != book.stable_index:
+            self._promises.believes(now_ns, book, replica.raft.stable_index)
+        if effects.persists:
+            self._promises.acknowledged(now_ns, book, events, effects.persists)
         if replies:
             answers.replied(now_ns, book, replies)
         if replies or took_calls:

@@ -19,12 +19,12 @@ class Logs:
     def __init__(self) -> None:
         self._known: Known = {}
 
-    def written(self, now_ns: int, book: NodeBook, entries: tuple[Entry, ...]) -> None:
-        """A node asked its disk to write these entries, at least one. They become its log."""
+    def written(self, now_ns: int, book: NodeBook, entries: tuple[Entry, ...], *, same_term: bool) -> None:
+        """A node asked its disk to write these entries, at least one, its term being as before. They become its log."""
         log = book.log
         first = entries[0].index
         if first <= len(log):
-            self._judge_overwrite(now_ns, book, first)
+            self._judge_overwrite(now_ns, book, entries[0], same_term)
         elif first != len(log) + 1:
             raise Violation("S4", f"writes entry {first} behind a log that ends at {len(log)}", now_ns, book.node)
         previous = log[first - 2].term if first > 1 else Term(0)
@@ -40,12 +40,16 @@ class Logs:
         if book.log:
             self._judge_match(now_ns, book, book.log[0], Term(0))
 
-    def _judge_overwrite(self, now_ns: int, book: NodeBook, first: LogIndex) -> None:
-        if first <= book.commit_index:
-            text = f"rewrites entry {first}, and {book.commit_index} is committed here"
+    def _judge_overwrite(self, now_ns: int, book: NodeBook, entry: Entry, same_term: bool) -> None:
+        if entry.index <= book.commit_index:
+            text = f"rewrites entry {entry.index}, and {book.commit_index} is committed here"
             raise Violation("S4", text, now_ns, book.node)
         if book.leads and book.log[-1].term == book.leads:
-            raise Violation("S4", f"leads term {book.leads} and rewrites entry {first}", now_ns, book.node)
+            raise Violation("S4", f"leads term {book.leads} and rewrites entry {entry.index}", now_ns, book.node)
+        # In one term there is one leader, and it has the same entry there: what stands behind it must stay (paper 5.3).
+        if same_term and book.log[entry.index - 1].term == entry.term:
+            text = f"cuts its log at {name(entry)}, to write that very entry again"
+            raise Violation("S4", text, now_ns, book.node)
 
     def _judge_match(self, now_ns: int, book: NodeBook, entry: Entry, previous: Term) -> None:
         known = self._known.setdefault((entry.index, entry.term), (entry, previous))

@@ -8,6 +8,8 @@ Beside it, S2: only whom a majority elected speaks as a leader. S4: a follower a
 leader names as committed only what is.
 """
 
+from collections.abc import Iterable
+
 from bankd.raft.messages import (
     AppendRequest,
     AppendResponse,
@@ -18,6 +20,8 @@ from bankd.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
+from bankd.raft.ready import Persist
+from bankd.replica.events import Event, Received
 from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.violation import Violation
@@ -45,6 +49,28 @@ class Promises:
         elif isinstance(message, VoteRequest) and not message.pre_vote:
             self._judge_vote(now_ns, book, message.term, book.node, "asks for votes as")
             self._elections.campaigned(message)
+
+    def acknowledged(self, now_ns: int, book: NodeBook, events: Iterable[Event], persists: Iterable[Persist]) -> None:
+        """Judge the acknowledgements of a turn by the appends that it took: nothing behind them is known to agree."""
+        reach = book.commit_index
+        for event in events:
+            if type(event) is Received and isinstance(append := event.message, AppendRequest):
+                reach = max(reach, LogIndex(append.prev_index + len(append.entries)))
+        for persist in persists:
+            for message in persist.then_send:
+                if isinstance(message, AppendResponse) and message.accepted and message.match_index > reach:
+                    text = f"acknowledges entry {message.match_index}, and no append went beyond {reach}"
+                    raise Violation("S1", text, now_ns, book.node)
+
+    def believes(self, now_ns: int, book: NodeBook, stable_index: LogIndex) -> None:
+        """A node takes its own log for durable up to here: that is what it counts, and says, as a leader."""
+        believed = book.log[stable_index - 1 : stable_index]
+        if [entry.term for entry in believed] != [
+            entry.term for entry in book.durable[stable_index - 1 : stable_index]
+        ]:
+            text = f"takes entry {stable_index} of its log for durable, and that is still under way"
+            raise Violation("S1", text, now_ns, book.node)
+        book.stable_index = stable_index
 
     def _judge_leader(self, now_ns: int, book: NodeBook, term: Term, commit_index: LogIndex) -> None:
         if term != book.led:
