@@ -9,40 +9,50 @@ now may be placed now: nothing is lost by it.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import attrs
 
-from bankd.history.decisions import OPENED, OPENING_LIMIT_EXCEEDED, BalanceOf, Decision, fits, moves
+from bankd.history.decisions import OPENED, OPENING_LIMIT_EXCEEDED, BalanceOf, Decision, moves
 from bankd.history.worlds import World, Worlds
 from bankd.types import OPENING_ACCOUNT, AccountId
 
-STEPS_MAX: Final = 20_000  # for the decisions of one index that share accounts; then they are not judged
-EXTENDED_SETS_MAX: Final = 500  # the same where loose writes must be among them
+LOOKS_MAX: Final = 50_000  # at single decisions, in a search for the order of one index, a few 10 ms
+EXTENSIONS_MAX: Final = 1_000  # asked of a world, in a search that puts loose writes among the decisions
 
 Balances = dict[AccountId, int | None]
 
 
 def place(group: Sequence[Decision], index: int, worlds: Worlds) -> bool | None:
-    """Say whether these decisions, sharing accounts, fit in some order; None: not judged. Their money is not moved.
+    """Say whether these decisions, sharing accounts, fit in some order; None: too many to try. Their money is not moved.
 
     Only the worlds in which they do are kept, extended where they must be.
     """
-    accounts = {account for decision in group for account in decision[:2]} - {OPENING_ACCOUNT}
-    if not accounts.isdisjoint(worlds.given_up):
-        return None
     found: list[World] = []
     for world in worlds.worlds:
         fitting = _fitting(group, index, world, worlds)
         if fitting is None:
-            worlds.give_up(accounts)
             return None
         found += fitting
-    return worlds.keep(found, accounts)
+    return worlds.keep(found)
+
+
+def misfits(group: Sequence[Decision], worlds: Worlds) -> list[Decision]:
+    """What does not fit in the order told, where nothing better is known. No finding: another order may be right."""
+    found: set[Decision] = set()
+    for world in worlds.worlds:
+        balances = _balances(group, worlds.view(world))
+        for decision in group:
+            if not worlds.fits(decision, balances.__getitem__):
+                found.add(decision)
+            if moves(decision):
+                post(decision, 1, balances)
+    return sorted(found, key=group.index)
 
 
 def _fitting(group: Sequence[Decision], index: int, world: World, worlds: Worlds) -> list[World] | None:
-    ordered = Search(group).any_order(worlds.view(world))
+    ordered = Search(group, worlds).any_order(worlds.view(world))
     if ordered is None:
         return None
     return [world] if ordered else _extended(group, index, world, worlds)
@@ -53,25 +63,29 @@ class Search:
     """A walk through the sets of decisions placed, depth first. A set is a mask of bits."""
 
     _group: Sequence[Decision]
+    _worlds: Worlds
+    _looks_left: int
     _before: list[int]  # the mask of the decision before it in the same record, 0 for none
     _placed: int
     _seen: set[int]
     _balances: Balances
 
-    def __init__(self, group: Sequence[Decision]) -> None:
+    def __init__(self, group: Sequence[Decision], worlds: Worlds) -> None:
         self._group = group
+        self._worlds = worlds
+        self._looks_left = LOOKS_MAX
         self._before = rows_before(group)
         self._placed = 0
         self._seen = set()
         self._balances = {}
 
     def any_order(self, balance_of: BalanceOf) -> bool | None:
-        """Whether there is one; None: not found out in STEPS_MAX steps."""
-        self._balances = {account: balance_of(account) for one in self._group for account in one[:2]}
+        """Whether there is one; None: not found out within LOOKS_MAX."""
+        self._balances = _balances(self._group, balance_of)
         everything = (1 << len(self._group)) - 1
         path: list[tuple[int, Iterator[int]]] = []
         choices = self._choices()
-        for _ in range(STEPS_MAX):
+        while self._looks_left > 0:
             if self._placed == everything:
                 return True
             number = next(choices, None)
@@ -91,7 +105,10 @@ class Search:
         """What may come next: one decision that moved nothing, if one fits, or else any that fits."""
         moving: list[int] = []
         for number, decision in enumerate(self._group):
-            if self._free(number) and fits(decision, self._balances.__getitem__):
+            if not self._free(number):
+                continue
+            self._looks_left -= 1
+            if self._worlds.fits(decision, self._balances.__getitem__):
                 if not moves(decision):
                     return iter((number,))
                 moving.append(number)
@@ -115,6 +132,10 @@ def post(decision: Decision, sign: int, balances: Balances) -> None:
     balances[target] = None if status == OPENED and sign < 0 else (balances[target] or 0) + sign * amount
 
 
+def _balances(group: Sequence[Decision], balance_of: BalanceOf) -> Balances:
+    return {account: balance_of(account) for decision in group for account in decision[:2]}
+
+
 def rows_before(group: Sequence[Decision]) -> list[int]:
     last: dict[int, int] = {}
     before: list[int] = []
@@ -131,6 +152,7 @@ def _extended(group: Sequence[Decision], index: int, world: World, worlds: World
     found: list[World] = []
     seen = {(0, world.added)}
     stack = [(0, world)]
+    asked = 0
     while stack:
         placed, tried = stack.pop()
         if placed == everything:
@@ -140,8 +162,9 @@ def _extended(group: Sequence[Decision], index: int, world: World, worlds: World
         for number, decision in enumerate(group):
             if placed >> number & 1 or before[number] & ~placed:
                 continue
+            asked += 1
             extensions = worlds.extensions(tried, [decision], index, view)
-            if extensions is None or len(seen) > EXTENDED_SETS_MAX:
+            if extensions is None or asked > EXTENSIONS_MAX:
                 return None
             fresh = [(placed | 1 << number, extension) for extension in extensions]
             stack += [state for state in fresh if (state[0], state[1].added) not in seen]
@@ -151,7 +174,7 @@ def _extended(group: Sequence[Decision], index: int, world: World, worlds: World
 
 def _view_after(group: Sequence[Decision], placed: int, balance_of: BalanceOf) -> BalanceOf:
     """The balances once these have been placed."""
-    balances: Balances = {account: balance_of(account) for decision in group for account in decision[:2]}
+    balances = _balances(group, balance_of)
     for number, decision in enumerate(group):
         if placed >> number & 1 and moves(decision):
             post(decision, 1, balances)
@@ -164,16 +187,12 @@ def _view_after(group: Sequence[Decision], placed: int, balance_of: BalanceOf) -
 
 def apart(group: Sequence[Decision]) -> list[list[Decision]]:
     """The decisions in parts that share no account and no record. `@opening` pays anybody, until it reaches its limit."""
-    everybodys: set[object] = (
-        set() if OPENING_LIMIT_EXCEEDED in [decision[3] for decision in group] else {OPENING_ACCOUNT}
-    )
-    parts: list[tuple[set[object], list[Decision]]] = []
+    everybodys = set() if OPENING_LIMIT_EXCEEDED in [decision[3] for decision in group] else {OPENING_ACCOUNT}
+    parts: dict[object, list[Decision]] = {}  # by each account and record in them
     for decision in group:
-        joined: set[object] = {*decision[:2], decision[5]} - everybodys
-        members: list[Decision] = []
-        for part in [part for part in parts if not joined.isdisjoint(part[0])]:
-            parts.remove(part)
-            joined |= part[0]
-            members += part[1]
-        parts.append((joined, [*members, decision]))
-    return [members for _, members in parts]
+        names = {*decision[:2], decision[5]} - everybodys
+        part, *others = list({id(parts[name]): parts[name] for name in names if name in parts}.values()) or [[]]
+        part += [decision, *chain.from_iterable(others)]
+        for member in [decision, *chain.from_iterable(others)]:
+            parts.update(dict.fromkeys({*member[:2], member[5]} - everybodys, part))
+    return list({id(part): part for part in parts.values()}.values())

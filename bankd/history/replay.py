@@ -12,7 +12,7 @@ import attrs
 
 from bankd.history.decisions import NO_ACCOUNT_READ, OK, OPENED, Decision, described, fits, moves
 from bankd.history.findings import Finding
-from bankd.history.orders import apart, place
+from bankd.history.orders import apart, misfits, place
 from bankd.history.worlds import Worlds
 from bankd.types import BALANCE_MAX, OPENING_ACCOUNT, AccountId
 
@@ -34,13 +34,16 @@ class Replay:
             return
         for part in apart(group):
             judged = place(part, index, self.worlds)
+            if judged is None:
+                doubtful = misfits(part, self.worlds)
+                self.worlds.give_up({account for decision in doubtful for account in decision[:2]} - {OPENING_ACCOUNT})
             for decision in part:
                 if moves(decision):
                     self._post(decision)
-            if judged is None:
-                self.unjudged += len(part)
-            elif not judged:
+            if judged is False:
                 self._refute(index, part)
+            elif self.worlds.given_up:
+                self.unjudged += sum(not self.worlds.given_up.isdisjoint(decision[:2]) for decision in part)
 
     def read(self, index: int, reads: Sequence[Decision]) -> None:
         """Everything that was read of the state after this index."""
@@ -53,20 +56,23 @@ class Replay:
 
     def _judge_reads(self, index: int, reads: Sequence[Decision]) -> None:
         """Those that a loose write may have to do with all at once, for they saw one state; the others by themselves."""
-        open_ = [decision for decision in reads if decision[0] not in self.worlds.given_up]
-        self.unjudged += len(reads) - len(open_)
-        self._judge_together(index, [decision for decision in open_ if self.worlds.touches(decision[0])])
-        for decision in open_:
-            if not self.worlds.touches(decision[0]) and not fits(decision, self.balances.get):
+        worlds = self.worlds
+        uncertain = [decision for decision in reads if worlds.touches(decision[0])]
+        if uncertain and not self._judged(index, uncertain):
+            for decision in uncertain:
+                if not self._judged(index, [decision]):
+                    worlds.give_up(decision[:1])
+        self.unjudged += sum(decision[0] in worlds.given_up for decision in reads)
+        for decision in reads:
+            if not worlds.touches(decision[0]) and not worlds.fits(decision, self.balances.get):
                 self._refute(index, [decision])
 
-    def _judge_together(self, index: int, reads: Sequence[Decision]) -> None:
-        wrong = [decision for decision in reads if not fits(decision, self.balances.get)] or reads
+    def _judged(self, index: int, reads: Sequence[Decision]) -> bool:
+        """Whether these could be judged, right or wrong."""
         fit = self.worlds.judge(reads, index)
-        if fit is None:
-            self.unjudged += len(reads)
-        elif not fit:
-            self._refute(index, wrong)
+        if fit is False:
+            self._refute(index, [one for one in reads if not fits(one, self.balances.get)] or reads)
+        return fit is not None
 
     def _as_told(self, group: Sequence[Decision]) -> bool:
         """Replay in the order told if that fits; else leave all as it was. The hot path, hence inline."""

@@ -29,7 +29,7 @@ from bankd.history.decisions import ACCOUNT_EXISTED, OPENED, BalanceOf, Decision
 from bankd.history.evidence import Key, Loose
 from bankd.types import OPENING_ACCOUNT, AccountId
 
-EXTENSIONS_MAX: Final = 2_000  # sets tried for one answer, some 20 ms
+EXTENSIONS_MAX: Final = 500  # sets tried for one answer, some 10 ms
 WORLDS_MAX: Final = 32
 
 
@@ -74,23 +74,22 @@ class Worlds:
         """Whether any loose write has to do with this account."""
         return account in self._touching
 
-    def judge(self, reads: Sequence[Decision], index: int) -> bool | None:
-        """Keep the worlds in which all of these fit at once, extended where they must be. None: given up.
+    def fits(self, decision: Decision, balance_of: BalanceOf) -> bool:
+        """Whether this may be so: of an account that was given up, anything may."""
+        return fits(decision, balance_of) or not self.given_up.isdisjoint(decision[:2])
 
-        No account of theirs may be given up already.
-        """
-        accounts = {decision[0] for decision in reads}
+    def judge(self, reads: Sequence[Decision], index: int) -> bool | None:
+        """Keep the worlds in which all of these fit at once, extended where they must be. None: too many ways."""
         found: list[World] = []
         for world in self.worlds:
             extensions = self.extensions(world, reads, index, self.view(world))
             if extensions is None:
-                self.give_up(accounts)
                 return None
             found += extensions
-        return self.keep(found, accounts)
+        return self.keep(found)
 
-    def keep(self, worlds: Iterable[World], accounts: Iterable[AccountId]) -> bool | None:
-        """Go on with the smallest of these; False if there are none."""
+    def keep(self, worlds: Iterable[World]) -> bool | None:
+        """Go on with the smallest of these; False if there are none, None if there are too many."""
         kept: list[World] = []
         for world in sorted(worlds, key=lambda world: (len(world.added), sorted(world.added))):
             if not any(other.added <= world.added for other in kept):
@@ -98,7 +97,6 @@ class Worlds:
         if not kept:
             return False
         if len(kept) > WORLDS_MAX:
-            self.give_up(accounts)
             return None
         self._settle(kept)
         return True
@@ -150,7 +148,7 @@ class Worlds:
             return (known or 0) + tried.deltas.get(account, 0) - world.deltas.get(account, 0)
 
         for decision in decisions:
-            if not fits(decision, balance_of):
+            if not self.fits(decision, balance_of):
                 return _concerned(decision)
         touched = {account for number in tried.added - world.added for account in self.loose[number].asked[:2]}
         touched -= self.given_up | {OPENING_ACCOUNT}
