@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in $(SYSTEM_PYTHONS) python3.13 python3.12 python3.11 py
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto docs format check test e2e demo bench campaign faults clean
+.PHONY: help setup proto docs format check test e2e demo bench campaign faults planted clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z0-9]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -72,6 +72,9 @@ campaign: $(STAMP)  ## run simulated clusters until SEEDS=1000 or HOURS=2 are ov
 
 faults: $(STAMP)  ## real processes under real faults for MINUTES=10, from SEED=1 on; needs root
 	$(PY) -u -m tests.real $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+planted: $(STAMP)  ## search for every planted bug, and renew the table in docs/reliability.md
+	$(PY) -m tests.planted --all
 
 clean:  ## remove everything that make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

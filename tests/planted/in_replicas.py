@@ -1,0 +1,91 @@
+"""Bugs in how calls wait, become entries, and are answered."""
+
+from tests.planted.bug import bug
+
+APPLYING = "bankd/replica/applying.py"
+CORE = "bankd/replica/core.py"
+READS = "bankd/replica/reads.py"
+WRITES = "bankd/replica/writes.py"
+
+BUGS_IN_REPLICAS = (
+    bug(
+        "read-served-before-it-is-applied",
+        "a read is answered once its index is committed, not once it is applied",
+        (CORE, "self._reads.ripe(self.ledger.applied_index)", "self._reads.ripe(self.raft.commit_index)"),
+    ),
+    bug(
+        "read-of-ones-own-write-too-early",
+        "a read that must have seen an index is served one entry too early",
+        (READS, "self._wait_for(call.mode.index, [call])", "self._wait_for(LogIndex(call.mode.index - 1), [call])"),
+    ),
+    bug(
+        "age-counted-before-it-is-applied",
+        "a state counts as fresh as soon as a round is confirmed, though what it confirmed is not applied yet",
+        (
+            READS,
+            "        round_, self._round = self._round, None\n        if round_.calls:",
+            "        round_, self._round = self._round, None\n        self._fresh_as_of_ns = round_.began_ns\n        if round_.calls:",
+        ),
+    ),
+    bug(
+        "any-entry-at-the-index-is-ours",
+        "calls are answered from whatever entry is committed at the index at which they were proposed",
+        (CORE, "for mark in self._writes.abandon(self._applying.backlog):", "for mark in ():"),
+        (
+            WRITES,
+            '        assert entry.term == term, f"index {index} was proposed in term {entry.term} and committed in {term}"\n',
+            "",
+        ),
+    ),
+    bug(
+        "logged-call-refused",
+        "a leader that is deposed says of calls which it had logged that they surely had no effect",
+        (
+            CORE,
+            "abandon(self._applying.backlog):\n                self._answer(mark, refusals.outcome_unknown(event.leader_id))",
+            "abandon(self._applying.backlog):\n                self._answer(mark, refusals.not_leader(event.leader_id))",
+        ),
+    ),
+    bug(
+        "late-call-refused",
+        "a call that is logged and passes its deadline is said to have written nothing",
+        (
+            CORE,
+            "expire_logged(self._now_ns):\n            self._answer(mark, refusals.outcome_unknown(leader_id))",
+            "expire_logged(self._now_ns):\n            self._answer(mark, refusals.deadline_passed(leader_id))",
+        ),
+    ),
+    bug(
+        "late-call-answered-twice",
+        "a call that was answered at its deadline is answered again when its entry is applied",
+        (WRITES, "                    entry.reply_tos[at] = None\n", ""),
+    ),
+    bug(
+        "reads-wait-for-ever",
+        "the deadline of a read is not kept",
+        (CORE, "for call in self._reads.expire(self._now_ns):", "for call in ():"),
+    ),
+    bug(
+        "waiting-calls-not-bounded",
+        "any number of writes may wait on a leader",
+        (
+            CORE,
+            "self._writes.count >= self._waiting_calls_max or self._writes.gathered_bytes > GATHERED_BYTES_MAX",
+            "self._writes.gathered_bytes > GATHERED_BYTES_MAX",
+        ),
+    ),
+    bug(
+        "stamps-follow-the-wall-clock",
+        "entries are stamped with the leader's clock, whatever stamps the log holds already",
+        (CORE, "TimeNs(max(wall_ns, self._last_stamp + 1, self.ledger.last_time_ns + 1))", "TimeNs(wall_ns)"),
+    ),
+    bug(
+        "answers-of-neighbours",
+        "of calls that share an entry each is answered with the outcome of the one before",
+        (
+            APPLYING,
+            "zip(ours.reply_tos, outcomes, strict=True)",
+            "zip(ours.reply_tos, outcomes[-1:] + outcomes[:-1], strict=True)",
+        ),
+    ),
+)
