@@ -8,6 +8,7 @@ decisions placed so far, whatever their order: each set is looked at once. And a
 now may be placed now: nothing is lost by it.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
@@ -40,18 +41,21 @@ def place(group: Sequence[Decision], index: int, worlds: Worlds) -> bool | None:
 
 def misfits(group: Sequence[Decision], worlds: Worlds) -> list[Decision]:
     """What does not fit in the order told, where nothing better is known. No finding: another order may be right."""
-    found: set[Decision] = set()
-    for world in worlds.worlds:
-        balances = _balances(group, worlds.view(world))
-        for decision in group:
-            if not worlds.fits(decision, balances.__getitem__):
-                found.add(decision)
-            if moves(decision):
-                post(decision, 1, balances)
-    return sorted(found, key=group.index)
+    return [decision for world in worlds.worlds for decision in _misfits(group, world, worlds)]
+
+
+def _misfits(group: Sequence[Decision], world: World, worlds: Worlds) -> Iterator[Decision]:
+    balances = _balances(group, worlds.view(world))
+    for decision in group:
+        if not worlds.fits(decision, balances.__getitem__):
+            yield decision
+        if moves(decision):
+            post(decision, 1, balances)
 
 
 def _fitting(group: Sequence[Decision], index: int, world: World, worlds: Worlds) -> list[World] | None:
+    if next(_misfits(group, world, worlds), None) is None:
+        return [world]  # nearly always the order told is right
     ordered = Search(group, worlds).any_order(worlds.view(world))
     if ordered is None:
         return None
@@ -65,7 +69,8 @@ class Search:
     _group: Sequence[Decision]
     _worlds: Worlds
     _looks_left: int
-    _before: list[int]  # the mask of the decision before it in the same record, 0 for none
+    _rows: list[deque[int]]  # of each record, what is not placed yet
+    _record_of: list[int]  # which of these a decision belongs to
     _placed: int
     _seen: set[int]
     _balances: Balances
@@ -74,7 +79,11 @@ class Search:
         self._group = group
         self._worlds = worlds
         self._looks_left = LOOKS_MAX
-        self._before = rows_before(group)
+        places = {record: place for place, record in enumerate(dict.fromkeys(decision[5] for decision in group))}
+        self._record_of = [places[decision[5]] for decision in group]
+        self._rows = [deque() for _ in places]
+        for number, place_ in enumerate(self._record_of):
+            self._rows[place_].append(number)
         self._placed = 0
         self._seen = set()
         self._balances = {}
@@ -90,12 +99,14 @@ class Search:
                 return True
             number = next(choices, None)
             if number is not None:
+                self._rows[self._record_of[number]].popleft()
                 self._post(number, 1)
                 self._seen.add(self._placed)
                 path.append((number, choices))
                 choices = self._choices()
             elif path:
                 number, choices = path.pop()
+                self._rows[self._record_of[number]].appendleft(number)
                 self._post(number, -1)
             else:
                 return False
@@ -104,25 +115,20 @@ class Search:
     def _choices(self) -> Iterator[int]:
         """What may come next: one decision that moved nothing, if one fits, or else any that fits."""
         moving: list[int] = []
-        for number, decision in enumerate(self._group):
-            if not self._free(number):
-                continue
-            self._looks_left -= 1
-            if self._worlds.fits(decision, self._balances.__getitem__):
-                if not moves(decision):
-                    return iter((number,))
-                moving.append(number)
+        for rows in self._rows:
+            if rows:
+                self._looks_left -= 1
+                if self._worlds.fits(self._group[rows[0]], self._balances.__getitem__):
+                    if not moves(self._group[rows[0]]):
+                        return iter((rows[0],))
+                    moving.append(rows[0])
         return (number for number in moving if self._placed | 1 << number not in self._seen)
-
-    def _free(self, number: int) -> bool:
-        return not self._placed >> number & 1 and self._before[number] & ~self._placed == 0
 
     def _post(self, number: int, sign: int) -> None:
         """Place a decision (1), or take it back (-1)."""
         self._placed ^= 1 << number
-        decision = self._group[number]
-        if moves(decision):
-            post(decision, sign, self._balances)
+        if moves(self._group[number]):
+            post(self._group[number], sign, self._balances)
 
 
 def post(decision: Decision, sign: int, balances: Balances) -> None:
