@@ -26,7 +26,6 @@ Fault = tuple[str, str] | None  # the invariant and a text
 class UnderWay:
     request: Request
     floor: LogIndex  # the highest index that any client knew when the call was made
-    called_ns: int
 
 
 class Clients:
@@ -38,7 +37,7 @@ class Clients:
         self.confirmed = 0  # linearizable reads
 
     def called(self, now_ns: int, client: int, operation: int, request: Request) -> None:
-        self.under_way[client, operation] = UnderWay(request, self._answers.floor, now_ns)
+        self.under_way[client, operation] = UnderWay(request, self._answers.floor)
 
     def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None:
         call = self.under_way.pop((client, operation), None)
