@@ -8,9 +8,9 @@ import pytest
 from bankd.client import SyncBankClient, TransferRequest
 from bankd.errors import Exit
 from bankd.local import LocalCluster
-from bankd.types import LogIndex
+from bankd.types import LogIndex, NodeId
 from tests.real.book import OPENING
-from tests.real.clusters import N1, edit, follower, judged, start_missing, wait_caught_up
+from tests.real.clusters import N1, edit, follower, judged, leads, start_missing, status_of
 from tests.real.endings import expect
 from tests.real.verdict import check_digests, open_accounts
 from tests.real.waiting import wait_until
@@ -76,10 +76,14 @@ def test_directory_put_back_from_an_older_copy_is_noticed_and_nothing_is_lost(cl
         leader, old = cluster.wait_leader(), follower(cluster)
         node, path = cluster.nodes[old], cluster.directory / old
         node.kill()
+        copied_index = last_index(cluster, leader)  # at least what the copy ends with
         shutil.copytree(path, path.with_suffix(".copy"))
         node.start()
         load.wait_answered(100)
-        wait_caught_up(cluster, old)  # so it has acknowledged what the copy lacks
+        wait_until(
+            "the leader knows that the node holds more than the copy does, or no longer leads",
+            lambda: match_index(cluster, leader, old) > copied_index or not leads(cluster, leader),
+        )
         node.kill()
         path.rename(path.with_suffix(".kept"))
         path.with_suffix(".copy").rename(path)
@@ -92,3 +96,14 @@ def test_directory_put_back_from_an_older_copy_is_noticed_and_nothing_is_lost(cl
         node.kill()
         shutil.rmtree(path)
         path.with_suffix(".kept").rename(path)
+
+
+def last_index(cluster: LocalCluster, node_id: NodeId) -> int:
+    status = status_of(cluster, node_id)
+    return status.last_index if status is not None else 0
+
+
+def match_index(cluster: LocalCluster, leader: NodeId, node_id: NodeId) -> int:
+    """How far the leader knows another node's log to go; 0 when it does not say."""
+    status = status_of(cluster, leader)
+    return sum(member.match_index for member in status.members if member.node_id == node_id) if status else 0
