@@ -1,6 +1,7 @@
 """What is read back is what was written, and nothing else passes."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from bankd.history.records import (
     Refused,
     Result,
 )
+from bankd.history.witness import check
 from bankd.types import LINEARIZABLE, AccountId, AtLeast, Bounded, Lease, LogIndex, Stale, TxId
 
 numbers = st.integers(min_value=-(2**70), max_value=2**70)
@@ -148,3 +150,12 @@ def test_half_an_unknown_outcome_is_refused(gone: str) -> None:
 def test_what_is_no_json_is_refused(line: str | bytes) -> None:
     with pytest.raises(HistoryMalformed, match=r"^h:1: not JSON: "):
         list(read_history([line], "h"))
+
+
+def test_the_lines_in_the_docs_are_a_right_history() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "checkers.md").read_text()
+    lines = page.partition("```json\n")[2].partition("```")[0].splitlines()
+    records = list(read_history(lines, "checkers.md"))
+    assert [line_of(record) for record in records] == lines
+    opened = Record(0, Open(AccountId("bob"), 0), 0, 50, Opened(True, LogIndex(3)))
+    assert check([opened, *records]) == []
