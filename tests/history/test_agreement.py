@@ -87,6 +87,14 @@ def test_the_faults_are_not_all_harmless() -> None:
     assert sum(searched(records).verdict is Verdict.VIOLATED for records in histories) > 20
 
 
+def test_search_goes_through_a_long_history_to_its_end() -> None:
+    records = history(1, 1_000, attrs.evolve(SMALL, accounts=10, opening=500, lost=0, patience=40))
+    assert searched(records).verdict is Verdict.LINEARIZABLE
+    number = max(number for number, record in enumerate(records) if isinstance(record.result, BalanceFound))
+    records[number] = balance_changed(records[number], random.Random(1)) or records[number]
+    assert searched(records).verdict is Verdict.VIOLATED
+
+
 @pytest.mark.parametrize("shape", [
     Shape(rows=5), Shape(lost=0.2), Shape(indexed=False), Shape(accounts=3, opening=20, entry_writes=8),
     Shape(accounts=3, opening=20, rows=3, lost=0.1, dropped=0.9, retried=0, outcomes=0),

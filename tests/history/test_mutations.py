@@ -87,6 +87,7 @@ def test_reordered_ids_are_found() -> None:
 def test_phantom_transfer_is_found() -> None:
     table = usual()
     table.outcome("t7", ("b", "a", 5, OK, 12), 12)  # nobody ever asked for t7
+    assert "M3" in found(table.records)
     assert_found_by_both(table.records)
 
 
@@ -119,6 +120,13 @@ def test_index_used_again_is_found() -> None:
     """Two entries at one index: the second one's call came after the first one's answer."""
     table = usual()
     table.move("t5", "b", "a", 1, OK, 11)
+    assert_found_by_the_witness_alone(table.records)
+
+
+def test_entry_that_holds_a_call_made_after_its_answer_is_found() -> None:
+    table = Table()
+    table.open("a", 5, 1)
+    table.open("b", 5, 1)
     assert_found_by_the_witness_alone(table.records)
 
 

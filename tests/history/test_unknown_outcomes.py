@@ -113,6 +113,13 @@ def test_lost_chain_needs_its_first_link() -> None:
     assert_found_by_both(table.records)
 
 
+def test_lost_transfer_takes_no_money_that_is_not_there() -> None:
+    table = bank()
+    table.lost("t1", "b", "c", 50)
+    table.balance("c", 60, 4)
+    assert_found_by_both(table.records)
+
+
 def test_retry_of_a_lost_transfer_tells_where_it_was_decided() -> None:
     table = bank()
     table.lost("t1", "a", "b", 30)
@@ -154,6 +161,8 @@ def test_one_id_sent_with_two_payloads_takes_effect_as_one_of_them() -> None:
     wrong.lost("t1", "a", "b", 31)
     wrong.balance("b", 61, 4)
     assert_found_by_both(wrong.records)
+    table.balance("b", 61, 5)
+    assert_found_by_both(table.records)
 
 
 def test_conflict_with_a_lost_payload_is_right_and_with_none_is_not() -> None:
