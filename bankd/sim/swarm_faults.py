@@ -45,6 +45,7 @@ JUMP_NS_MAX: Final = 3_600 * S
 FAILING: Final = ("pwrite", "sync", "rename", "fsync_dir", "truncate", "create", "unlink")
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
 TURMOIL_MAX: Final = 60  # faults in a row
+SLEEPERS_MAX: Final = 30
 ROTS_MAX: Final = 10  # of one node: most bits of a log stand where any reader would notice
 
 
@@ -185,6 +186,24 @@ def turmoil(draw: Draw) -> Iterator[Fault]:
         at_ns += stream.between(timeout_ns // 4, 2 * timeout_ns)
 
 
+def sleepers(draw: Draw) -> Iterator[Fault]:
+    """One node after the other stands still until the rest have a new leader, and is not told for a while when it goes
+    on: it has counted no tick, and may believe that it leads (P02). At times what it hears then are answers to what it
+    said long before (R03)."""
+    stream, timeout_ns = draw.stream, draw.timeout_ns
+    at_ns = stream.below(draw.safety_ns)
+    for _ in range(stream.between(5, SLEEPERS_MAX)):
+        nodes = stream.shuffled(draw.nodes)
+        falls_asleep_ns, for_ns = stream.below(timeout_ns // 2), stream.between(timeout_ns, 4 * timeout_ns)
+        cut_off_ns = falls_asleep_ns + for_ns + stream.between(1, timeout_ns)
+        yield Freeze(at_ns + falls_asleep_ns, for_ns, nodes[0])
+        if stream.chance(PPM // 2):
+            yield Partition(at_ns, cut_off_ns, tuple(isolated(nodes, stream)))
+        else:
+            yield Clog(at_ns, cut_off_ns, tuple((node, nodes[0]) for node in nodes[1:]))
+        at_ns += cut_off_ns + stream.between(1, 2 * timeout_ns)
+
+
 def full_disks(draw: Draw) -> Iterator[Fault]:
     chance = draw.stream.chance
     return (FullDisk(at_ns, for_ns, draw.node(), noticed=chance(PPM // 2)) for at_ns, for_ns in draw.times())
@@ -200,9 +219,8 @@ Kind = Callable[[Draw], Iterator[Fault]]
 PASSING: Final[tuple[Kind, ...]] = (
     partitions, flapping, clogs, storms, freezes, hand_overs, clock_jumps, slow_disks, hung_disks,
 )  # fmt: skip
-ENDING: Final[tuple[Kind, ...]] = (
-    kills, power_losses, crashes_in_writes, outages, full_disks, failing_disks, turmoil,
-)  # fmt: skip
+ENDING: Final[tuple[Kind, ...]] = (kills, power_losses, crashes_in_writes, outages, full_disks, failing_disks)
+MEETING: Final[tuple[Kind, ...]] = (turmoil, sleepers)  # what would seldom come together by itself
 
 
 def draw_faults(
@@ -213,9 +231,9 @@ def draw_faults(
     if stream.chance(QUIET_RUN_PPM):
         return tuple(faults)
     wiped = any(isinstance(fault, Wipe) for fault in faults)
-    for kind in (*PASSING, *ENDING):
+    for kind in (*PASSING, *ENDING, *MEETING):
         kind_stream, on = Stream(stream.u64(), kind.__name__), stream.chance(KIND_PPM)
-        if on and not (wiped and kind in ENDING):
+        if on and (kind in PASSING or not wiped):
             faults += kind(Draw(kind_stream, nodes, product.election_timeout_ns, safety_ns))
     return tuple(sorted(faults, key=lambda fault: fault.at_ns))
 
