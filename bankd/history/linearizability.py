@@ -93,8 +93,8 @@ class Walk:
     work_left: int
     _left: list[list[Standing]] = attrs.field(factory=list)  # by number of returns passed: entered, and maybe left
     _farthest: int = -1  # the return that was never passed, and the standing before it
-    _calls: dict[int, Call] = attrs.field(factory=dict)
     _there: Standing = attrs.field(factory=lambda: Standing(Bank()))
+    _calls: dict[int, Call] = attrs.field(factory=dict)
 
     def arrives(self) -> bool:
         """Whether some way leads past every return. Raises WorkExhausted."""

@@ -22,6 +22,8 @@ from bankd.types import OPENING_ACCOUNT, AccountId
 LOOKS_MAX: Final = 50_000  # at single decisions, in a search for the order of one index, a few 10 ms
 EXTENSIONS_MAX: Final = 1_000  # asked of a world, in a search that puts loose writes among the decisions
 
+LOOSE: Final = None  # what ties decisions together whose accounts loose writes touch
+
 Balances = dict[AccountId, int | None]
 
 
@@ -191,14 +193,23 @@ def _view_after(group: Sequence[Decision], placed: int, balance_of: BalanceOf) -
     return balance_after
 
 
-def apart(group: Sequence[Decision]) -> list[list[Decision]]:
-    """The decisions in parts that share no account and no record. `@opening` pays anybody, until it reaches its limit."""
-    everybodys = set() if OPENING_LIMIT_EXCEEDED in [decision[3] for decision in group] else {OPENING_ACCOUNT}
-    parts: dict[object, list[Decision]] = {}  # by each account and record in them
-    for decision in group:
-        names = {*decision[:2], decision[5]} - everybodys
-        part, *others = list({id(parts[name]): parts[name] for name in names if name in parts}.values()) or [[]]
-        part += [decision, *chain.from_iterable(others)]
-        for member in [decision, *chain.from_iterable(others)]:
-            parts.update(dict.fromkeys({*member[:2], member[5]} - everybodys, part))
-    return list({id(part): part for part in parts.values()}.values())
+def apart(group: Sequence[Decision], worlds: Worlds) -> list[list[Decision]]:
+    """The decisions in parts that share no account and no record, nor loose writes that could come between them."""
+    names = [_ties(decision, worlds) for decision in group]
+    if OPENING_LIMIT_EXCEEDED not in [decision[3] for decision in group]:
+        names = [ties - {OPENING_ACCOUNT} for ties in names]  # it pays anybody, until it reaches its limit
+    parts: dict[object, list[int]] = {}
+    for number, ties in enumerate(names):
+        part, *others = list({id(parts[tie]): parts[tie] for tie in ties if tie in parts}.values()) or [[]]
+        joining = [number, *chain.from_iterable(others)]
+        part += joining
+        for member in joining:
+            parts.update(dict.fromkeys(names[member], part))
+    unique = {id(part): part for part in parts.values()}
+    return [[group[number] for number in sorted(part)] for part in unique.values()]
+
+
+def _ties(decision: Decision, worlds: Worlds) -> set[object]:
+    source, target, _, _, _, record, _ = decision
+    loose = {LOOSE} if worlds.touches(source) or worlds.touches(target) else set()
+    return {source, target, record} | loose

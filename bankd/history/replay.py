@@ -32,7 +32,7 @@ class Replay:
         """Everything that was decided at this index."""
         if self._as_told(group):
             return
-        for part in apart(group):
+        for part in apart(group, self.worlds):
             judged = place(part, index, self.worlds)
             if judged is None:
                 doubtful = misfits(part, self.worlds)

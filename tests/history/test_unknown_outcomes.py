@@ -1,5 +1,6 @@
 """Writes whose answer was lost: they may have taken effect once, at any moment behind their call, or never."""
 
+import attrs
 import pytest
 
 from bankd.history.records import Moved, Record
@@ -222,10 +223,10 @@ def test_answer_without_an_index_is_counted_and_taken_for_a_lost_one() -> None:
 # Decisions that share a log index
 
 
-def together(*moves: tuple[str, str, str, int, int]) -> list[Record]:
-    """All carried by entry 4, called and answered at once."""
+def together(*moves: tuple[str, str, str, int, int], at: int = 4) -> list[Record]:
+    """All carried by one entry, called and answered at once."""
     calls = [(move_of(move[:4]), move[4]) for move in moves]
-    return [Record(1, call, 100, 110, Moved(bytes([status])), LogIndex(4)) for call, status in calls]
+    return [Record(1, call, 100, 110, Moved(bytes([status])), LogIndex(at)) for call, status in calls]
 
 
 def test_order_inside_an_entry_is_found_whatever_the_order_of_the_records() -> None:
@@ -245,6 +246,16 @@ def test_lost_transfer_may_be_in_the_midst_of_an_entry() -> None:
     table.lost("t0", "b", "a", 50)  # b has it only between t1 and t2
     pays = [("t2", "a", "c", 60, OK), ("t1", "a", "b", 60, OK)]
     assert_right([*table.records, *together(*pays)])
+
+
+def test_lost_transfer_may_come_between_decisions_that_have_nothing_else_in_common() -> None:
+    """c pays b, but only after c was found to have 10: without the lost transfer these two share no account."""
+    table = bank()
+    table.open("d", 0, 4)
+    table.lost("t1", "c", "b", 10)
+    pays = together(("t2", "b", "a", 10, OK), ("t3", "c", "d", 11, SHORT), at=5)
+    told = Moved(bytes([SHORT]), available={0: 10})
+    assert_right([*table.records, pays[0], attrs.evolve(pays[1], result=told)])
 
 
 def test_rows_of_a_batch_keep_their_order_inside_an_entry() -> None:
