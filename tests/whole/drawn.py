@@ -67,7 +67,7 @@ def settings_of(seed: int) -> Settings:
         nodes=nodes,
         latency_s_max=stream.pick((0.0005, 0.002, 0.02)),
         disk=DiskOdds(
-            sync_ns_max=stream.pick((200_000, 2_000_000, 20_000_000)), slow_sync_ppm=stream.pick((0, 10_000))
+            sync_ns_max=stream.pick((2_000_000, 10_000_000, 30_000_000)), slow_sync_ppm=stream.pick((0, 10_000))
         ),
         clock_rates={name: 1 + stream.between(-DRIFT_PPM_MAX, DRIFT_PPM_MAX) / 1e6 for name in names if drifts},
     )

@@ -25,6 +25,7 @@ class Faults:
         self._delayed: list[Path] = []
         self._standing: list[NodeId] = []
         self._hanging: list[NodeId] = []
+        self._failing: list[NodeId] = []  # perhaps not yet
 
     # Links
 
@@ -140,6 +141,7 @@ class Faults:
         host = self._world.hosts[node_id]
         host.may_fail = True
         host.disk.fail_next(operation, error)
+        self._failing.append(node_id)
 
     def fill_disk(self, node_id: NodeId, *, noticed: bool) -> None:
         """Whatever needs room fails. `noticed`: the node is told in time."""
@@ -162,6 +164,7 @@ class Faults:
         self.end_delays()
         await self.thaw()
         await self.release_disk()
+        await self.kill(*self._failing)  # whatever is still to fail does so with its process
         for node_id, host in self._world.hosts.items():
             host.disk.added_ns = 0
             self._world.network.mend(node_id)

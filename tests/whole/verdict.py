@@ -69,7 +69,11 @@ async def _see_agreement(world: World) -> None:
     def applied() -> list[LogIndex]:
         return [node.replica.ledger.applied_index for node in world.running()]
 
-    await world.wait_until(lambda: len(applied()) == nodes and len(set(applied())) == 1)
+    with trio.move_on_after(PATIENCE_S):
+        while len(applied()) != nodes or len(set(applied())) != 1:
+            await world.pause()
+    assert len(applied()) == nodes, f"V1: {len(applied())} of {nodes} nodes run"
+    assert len(set(applied())) == 1, f"S1, S4: some node never gets what the others hold: applied are {applied()}"
     digests = {node.identity.node_id: node.replica.ledger.digest.hex() for node in world.running()}
     assert len(set(digests.values())) == 1, f"S3: digests differ at index {applied()[0]}: {digests}"
 
