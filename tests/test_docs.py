@@ -102,6 +102,7 @@ class Row:
     def __init__(self, line: str) -> None:
         self.id, self.fault, self.verdict, self.shown_by = (cell.strip() for cell in line.strip("|\n").split("|"))
         self.tests = re.findall(r"`(\w+/\w+\.py)::(\w+)(?:\[(\w+)\])?`", self.shown_by)
+        self.bugs = re.findall(r"`([a-z]+(?:-[a-z]+)+)`", self.shown_by)
 
 
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
@@ -120,6 +121,13 @@ def test_tests_named_for_a_fault_exist(row: Row) -> None:
     for file, name, transcript in row.tests:
         assert name in functions_of(file), f"{file} has no {name}"
         assert not transcript or (ROOT / "tests" / "golden" / "raft" / f"{transcript}.txt").exists()
+
+
+def test_planted_bugs_named_for_a_fault_are_in_their_table() -> None:
+    planted = set(re.findall(r"^\| `([a-z-]+)` \|", RELIABILITY, re.MULTILINE))
+    named = {bug for row in ROWS for bug in row.bugs}
+    assert len(named) > 25
+    assert named - planted == set()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
