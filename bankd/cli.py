@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
@@ -172,7 +173,7 @@ def declare_sim(parser: Parser) -> None:
     flags.add_argument(
         "--count", metavar="M", type=positive, help="so many seeds; default: 500, or no end with --hours"
     )
-    flags.add_argument("--hours", metavar="H", type=float, help="begin no seed after so long")
+    flags.add_argument("--hours", metavar="H", type=span, help="begin no seed after so long")
     flags.add_argument("--jobs", metavar="J", type=positive, help="processes; default: one for each core")
     flags.add_argument(
         "--failures",
@@ -191,6 +192,13 @@ MANY_RUNS: Final = ("count", "hours", "jobs")
 def positive(word: str) -> int:
     number = int(word)
     if number < 1:
+        raise ValueError
+    return number
+
+
+def span(word: str) -> float:
+    number = float(word)
+    if not 0 < number < inf:
         raise ValueError
     return number
 

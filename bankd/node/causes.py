@@ -19,7 +19,8 @@ def innermost(error: BaseException) -> BaseException:
 def told(error: BaseException) -> str:
     """The kind and the words of an error, or of the first of a group, for the log."""
     cause = innermost(error)
-    return quoted(f"{type(cause).__name__}: {cause}")
+    name, words = type(cause).__name__, str(cause)
+    return quoted(f"{name}: {words}" if words else name)
 
 
 def quoted(text: str) -> str:

@@ -69,6 +69,8 @@ class Draw:
 
     def links(self) -> tuple[Link, ...]:
         """The links of one shape of partition."""
+        if len(self.nodes) == 1:
+            return ()  # there is nobody to be parted from
         shape = self.stream.pick((isolated, halves, halves, one_way, bridge, some_links))
         return tuple(shape(self.stream.shuffled(self.nodes), self.stream))
 

@@ -15,7 +15,8 @@ from typing import Final
 
 from bankd.types import NodeId
 
-Value = int | str | bytes | None
+Word = int | str | None
+Value = Word | bytes
 Note = tuple[int, NodeId, str, tuple[Value, ...]]  # when (ns), in which column, of what kind, with what
 
 WIDTH_MAX: Final = 200
@@ -41,25 +42,26 @@ def _line(place: int, note: Note) -> str:
 def text(kind: str, values: Sequence[Value]) -> str:
     """A note in words."""
     words = WORDS.get(kind)
-    return words(*values) if words is not None else " ".join([kind, *map(str, values)])
+    shown = [value.hex() if isinstance(value, bytes) else value for value in values]
+    return words(*shown) if words is not None else " ".join([kind, *map(str, shown)])
 
 
-def _role(role: Value, term: Value, leader: Value, reason: Value) -> str:
+def _role(role: Word, term: Word, leader: Word, reason: Word) -> str:
     follows = f" of {leader}" if leader is not None and role == "follower" else ""
     return f"{role}@{term}{follows} ({reason})"
 
 
-def _boot(entries: Value, term: Value, vote: Value) -> str:
+def _boot(entries: Word, term: Word, vote: Word) -> str:
     return f"boot log ..{entries} term {term}{_vote(vote)}"
 
 
-def _write(seq: Value, first: Value, last: Value, entry_term: Value, term: Value, vote: Value) -> str:
+def _write(seq: Word, first: Word, last: Word, entry_term: Word, term: Word, vote: Word) -> str:
     entries = f" {first}..{last}@{entry_term}" if first else ""
     state = f" term {term}{_vote(vote)}" if term else ""
     return f"write w{seq}{entries}{state}"
 
 
-def _append(to: Value, term: Value, previous: Value, count: Value, commit: Value) -> str:
+def _append(to: Word, term: Word, previous: Word, count: Word, commit: Word) -> str:
     assert isinstance(previous, int)
     assert isinstance(count, int)
     entries = f"{previous + 1}..{previous + count}" if count else f"after {previous}"
@@ -67,42 +69,42 @@ def _append(to: Value, term: Value, previous: Value, count: Value, commit: Value
 
 
 def _ask(kind: str) -> Callable[..., str]:
-    def words(to: Value, term: Value, last_index: Value, last_term: Value, write: Value) -> str:
+    def words(to: Word, term: Word, last_index: Word, last_term: Word, write: Word) -> str:
         return f"{kind} @{term} with {last_index}@{last_term} -> {to}{_after(write)}"
 
     return words
 
 
 def _say(kind: str) -> Callable[..., str]:
-    def words(to: Value, term: Value, write: Value) -> str:
+    def words(to: Word, term: Word, write: Word) -> str:
         return f"{kind} @{term} -> {to}{_after(write)}"
 
     return words
 
 
 def _acknowledge(kind: str) -> Callable[..., str]:
-    def words(to: Value, term: Value, index: Value, write: Value) -> str:
+    def words(to: Word, term: Word, index: Word, write: Word) -> str:
         return f"{kind} {index}@{term} -> {to}{_after(write)}"
 
     return words
 
 
-def _read_index(to: Value, term: Value, index: Value, refused: Value) -> str:
+def _read_index(to: Word, term: Word, index: Word, refused: Word) -> str:
     return f"read index {'refused' if refused else index} @{term} -> {to}"
 
 
 def _call(kind: str) -> Callable[..., str]:
-    def words(client: Value, operation: Value, *asked: Value) -> str:
+    def words(client: Word, operation: Word, *asked: Word) -> str:
         return " ".join([f"c{client}.{operation} {kind}", *map(str, asked)])
 
     return words
 
 
-def _after(write: Value) -> str:
+def _after(write: Word) -> str:
     return f" after w{write}" if write else ""
 
 
-def _vote(vote: Value) -> str:
+def _vote(vote: Word) -> str:
     return "" if vote is None else f" vote {vote}"
 
 

@@ -29,7 +29,7 @@ from bankd.storage.identity import Identity
 from bankd.storage.records import SECTOR_BYTES
 from bankd.types import LogIndex
 
-VERSION: Final = 1
+VERSION: Final = 2  # 1: batches with a trailer, and no edges; never released
 
 _MAGIC: Final = b"BANKWAL\n"
 _HEADER: Final = struct.Struct("<8sIQQQQQQQIH")

@@ -13,11 +13,13 @@ from tests.real.injectors import INJECTORS
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.real", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10, help="begin no further episode after so long (default 10)")
+    parser.add_argument(
+        "--minutes", type=float, default=10, help="begin no second and no further episode after so long (default 10)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the first episode (default 1)")
     options = parser.parse_args()
     began_s, seed = time.monotonic(), options.seed
-    while time.monotonic() - began_s < 60 * options.minutes:
+    while seed == options.seed or time.monotonic() - began_s < 60 * options.minutes:
         run(seed)
         seed += 1
     episodes, minutes = seed - options.seed, (time.monotonic() - began_s) / 60

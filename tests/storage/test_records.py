@@ -64,7 +64,7 @@ def test_segment_header_is_laid_out_as_documented() -> None:
     sector = encode_header(header, IDENTITY)
     assert header.name == "0000000002-00000000000000000040.wal"
     assert struct.unpack_from("<8sIQQQQQQQIH2s", sector) == (
-        *(b"BANKWAL\n", 1, 7, 0xABCDEF, 2, 40, 9, 0x1122334455667788, 4096, 0xCAFEF00D),
+        *(b"BANKWAL\n", 2, 7, 0xABCDEF, 2, 40, 9, 0x1122334455667788, 4096, 0xCAFEF00D),
         *(2, b"n1"),
     )
     assert not any(sector[80:508])
