@@ -9,8 +9,6 @@ QUORUM = "bankd/raft/quorum.py"
 READS = "bankd/raft/reads.py"
 REPLICATION = "bankd/raft/replication.py"
 STATE = "bankd/raft/state.py"
-WRITES = "bankd/raft/writes.py"
-CORE = "bankd/raft/core.py"
 
 BUGS_IN_CONSENSUS = (
     bug(
@@ -87,25 +85,6 @@ BUGS_IN_CONSENSUS = (
         (QUORUM, "return size // 2 + 1", "return (size + 1) // 2"),
     ),
     bug(
-        "timeouts-not-random",
-        "every node waits equally long before it campaigns",
-        (CORE, "options.election_ticks + random.below(options.election_ticks),", "options.election_ticks,"),
-        (
-            STATE,
-            "self.options.election_ticks + self.random.below(self.options.election_ticks)",
-            "self.options.election_ticks",
-        ),
-    ),
-    bug(
-        "old-term-left-unanswered",
-        "whoever speaks in an old term is not told the new one",
-        (
-            ELECTION,
-            "        to, node_id, term = message.sender, state.node_id, state.term\n        match message:",
-            "        to, node_id, term = message.sender, state.node_id, state.term\n        if isinstance(message, AppendRequest | HeartbeatRequest):\n            return\n        match message:",
-        ),
-    ),
-    bug(
         "leader-without-a-quorum-stays",
         "a leader that hears nobody any more does not step down",
         (
@@ -152,15 +131,6 @@ BUGS_IN_CONSENSUS = (
         ),
     ),
     bug(
-        "older-term-committed-by-counting",
-        "a leader commits entries of earlier terms by counting their copies",
-        (
-            REPLICATION,
-            "if index > log.commit_index and log.term_at(index) == state.term:",
-            "if index > log.commit_index:",
-        ),
-    ),
-    bug(
         "leader-counts-what-is-not-durable",
         "a leader counts itself for entries that its own disk has not",
         (REPLICATION, "reached[state.node_id] = log.stable_index", "reached[state.node_id] = log.last_index"),
@@ -173,11 +143,6 @@ BUGS_IN_CONSENSUS = (
             "commit_index = min(state.log.commit_index, progress.match_index)",
             "commit_index = state.log.commit_index",
         ),
-    ),
-    bug(
-        "replaced-write-counts",
-        "the completion of a write speaks for entries that replaced its own",
-        (WRITES, "write.stable_index = min(write.stable_index, index)", "pass"),
     ),
     bug(
         "lost-append-not-sent-again",
@@ -216,11 +181,6 @@ BUGS_IN_CONSENSUS = (
         "late-answer-confirms-newer-reads",
         "an answer to an earlier heartbeat confirms reads that were asked for later",
         (READS, "confirmed = min(message.read_round, self.newest_round)", "confirmed = self.newest_round"),
-    ),
-    bug(
-        "read-rounds-outlive-the-office",
-        "reads that wait for confirmation are kept when leadership ends, and served in the next term of office",
-        (ELECTION, "        self._reads.refuse_all()  # with the new term, so that whoever asked learns it\n", ""),
     ),
     bug(
         "read-round-lost-on-the-wire",

@@ -1,8 +1,7 @@
-"""Bugs that only a whole program can have: its client, its links, the way from one node to another."""
+"""Bugs that only a whole program can have: in its client."""
 
 from tests.planted.bug import bug
 
-FORWARDING = "bankd/node/forwarding.py"
 SESSION = "bankd/client/session.py"
 
 BUGS_IN_WHOLE_PROGRAMS = (
@@ -29,26 +28,6 @@ BUGS_IN_WHOLE_PROGRAMS = (
             SESSION,
             "            request.in_doubt = request.in_doubt or (request.write and request.on_wire)\n            request.on_wire = False\n",
             "            request.on_wire = False\n",
-        ),
-        level=2,
-    ),
-    bug(
-        "answer-to-the-oldest-call",
-        "a node hands the leader's answer to the call that it forwarded first, whichever that answer is for",
-        (
-            FORWARDING,
-            "call = self._calls.pop(answer.call_id, None)",
-            "call = self._calls.pop(next(iter(self._calls), answer.call_id), None)",
-        ),
-        level=2,
-    ),
-    bug(
-        "lost-link-is-a-refusal",
-        "a node whose link to the leader broke says of forwarded writes that they surely had no effect",
-        (
-            FORWARDING,
-            "refusal = refusals.outcome_unknown(None) if call.method in WRITES else LEADERSHIP_UNKNOWN",
-            "refusal = refusals.deadline_passed(None) if call.method in WRITES else LEADERSHIP_UNKNOWN",
         ),
         level=2,
     ),

@@ -92,16 +92,6 @@ BUGS_ON_DISKS = (
         ),
     ),
     bug(
-        "unused-segment-kept",
-        "the segment that a roll had begun when it was cut short is left in the way of the next roll",
-        (WAL, "        disk.unlink(read.unused)\n", "        pass\n"),
-    ),
-    bug(
-        "unfinished-write-not-cut-off",
-        "the rest of an unfinished write is left on the disk, and new batches go in front of it",
-        (WAL, "        _cut_off(disk, read.tail.path, read.recovered.torn.offset)\n", "        pass\n"),
-    ),
-    bug(
         "rot-cut-off",
         "the log is cut at the first batch that does not read well, whatever follows and whoever damaged it",
         (
@@ -137,16 +127,5 @@ BUGS_ON_DISKS = (
         "edges-not-compared",
         "a batch of which some sectors were not written is told by its checksums alone, and taken for rot",
         (DAMAGE, "    if header.place == place and _has_gap(data, offset, header.size):\n", "    if False:\n"),
-    ),
-    bug(
-        "replaced-entries-come-back",
-        "entries behind those that replaced others are there again after a restart",
-        (
-            RECOVERY,
-            "        del self.entries[entry.index - 1 :]\n",
-            "        if entry.index < self.next_index:\n"
-            "            self.entries[entry.index - 1] = entry\n"
-            "            return None\n",
-        ),
     ),
 )
