@@ -2,6 +2,7 @@
 
 from tests.planted.bug import bug
 
+CORE = "bankd/raft/core.py"
 ELECTION = "bankd/raft/election.py"
 FOLLOWER = "bankd/raft/follower.py"
 LOG = "bankd/raft/log.py"
@@ -189,6 +190,16 @@ BUGS_IN_CONSENSUS = (
             "bankd/wire/raft_codec.py",
             "heartbeat_response=pb.HeartbeatResponse(read_round=read_round)",
             "heartbeat_response=pb.HeartbeatResponse()",
+        ),
+    ),
+    bug(
+        "timeouts-not-random",
+        "every node waits equally long before it campaigns",
+        (CORE, "options.election_ticks + random.below(options.election_ticks),", "options.election_ticks,"),
+        (
+            STATE,
+            "self.options.election_ticks + self.random.below(self.options.election_ticks)",
+            "self.options.election_ticks",
         ),
     ),
 )

@@ -1,7 +1,8 @@
-"""Bugs that only a whole program can have: in its client."""
+"""Bugs that only a whole program can have: in its client, and on the way from one node to another."""
 
 from tests.planted.bug import bug
 
+FORWARDING = "bankd/node/forwarding.py"
 SESSION = "bankd/client/session.py"
 
 BUGS_IN_WHOLE_PROGRAMS = (
@@ -28,6 +29,16 @@ BUGS_IN_WHOLE_PROGRAMS = (
             SESSION,
             "            request.in_doubt = request.in_doubt or (request.write and request.on_wire)\n            request.on_wire = False\n",
             "            request.on_wire = False\n",
+        ),
+        level=2,
+    ),
+    bug(
+        "answer-to-the-oldest-call",
+        "a node hands the leader's answer to the call that it forwarded first, whichever that answer is for",
+        (
+            FORWARDING,
+            "call = self._calls.pop(answer.call_id, None)",
+            "call = self._calls.pop(next(iter(self._calls), answer.call_id), None)",
         ),
         level=2,
     ),
