@@ -49,9 +49,9 @@ class Client:
         world: Surroundings,
         recorder: Recorder,
         ask: Callable[[NodeId, Ask], None],
-        insists: bool = False,
+        patience_ns: int | None = None,
     ) -> None:
-        """`insists`: it never gives up, and never waits long."""
+        """`patience_ns`: it insists; it never gives up, and waits for each answer so long. None: drawn."""
         self.number = number
         self.idle = False  # nothing is under way, and nothing left to do
         self._operations = deque(operations)
@@ -62,8 +62,8 @@ class Client:
         self._ask = ask
         self._typical_ns = typical_delay_ns(odds, stream)
         self._loss_ppm = stream.between(0, odds.loss_ppm_max)
-        self._timeout_ns = TIMEOUT_NS[0] if insists else stream.between(*TIMEOUT_NS)
-        self._tries_max = 0 if insists else stream.between(*TRIES_MAX)
+        self._timeout_ns = patience_ns or stream.between(*TIMEOUT_NS)
+        self._tries_max = 0 if patience_ns else stream.between(*TRIES_MAX)
         self._target = stream.pick(nodes)
         self._request: Request | None = None  # under way
         self._tries = 0

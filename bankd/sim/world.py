@@ -38,6 +38,7 @@ from bankd.types import AccountId, NodeId, TxId
 REST_ELECTION_TIMEOUTS_MAX: Final = 20  # from the healing to the last call's end and the last node's catching up
 REST_NS_MIN: Final = 5_000_000_000  # for a client that loses a few answers where election timeouts are short
 REST_HEARTBEATS: Final = 5
+PATIENCE_NS_MIN: Final = 300_000_000  # for one answer to a probe: six messages, a sync or two, and the turns between
 CLUSTER: Final = "simulated"
 PORT: Final = 7401
 PROBE: Final = AccountId("probe")
@@ -121,7 +122,8 @@ class World:
             client.finish()
         probes: tuple[Request, ...] = (Open(PROBE, 1, TxId(PROBE)), Balance(PROBE, ReadKind.LINEARIZABLE))
         for number, probe in enumerate(probes, plan.clients):
-            client = self._make_client(number, [Operation(around.queue.now_ns, number, probe)], insists=True)
+            patience_ns = max(PATIENCE_NS_MIN, plan.product.election_timeout_ns)
+            client = self._make_client(number, [Operation(around.queue.now_ns, number, probe)], patience_ns)
             self._clients.append(client)
             client.begin()
 
@@ -148,7 +150,7 @@ class World:
             replica.ledger.applied_index == commit_index for replica in replicas
         )
 
-    def _make_client(self, number: int, operations: Sequence[Operation], *, insists: bool = False) -> Client:
+    def _make_client(self, number: int, operations: Sequence[Operation], patience_ns: int | None = None) -> Client:
         return Client(
             number,
             operations,
@@ -158,7 +160,7 @@ class World:
             world=self.around,
             recorder=self.recorder,
             ask=lambda node, ask: self._nodes[node].ask(ask),
-            insists=insists,
+            patience_ns=patience_ns,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import trio
 
 from bankd.config import Config
+from bankd.node.causes import innermost
 from bankd.node.disk import Committer, OnDurable, OnFailed
 from bankd.node.environment import Environment
 from bankd.node.node import Node
@@ -46,7 +47,7 @@ class Host:
         self.process = Process(self.name)
         self.shutdown = trio.Event()
         self.stopped = trio.Event()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.wall_offset_ns = 0
         self.inline = False
         self.free_bytes: int | Exception = FREE_BYTES
@@ -130,9 +131,9 @@ class Host:
             with trio.CancelScope() as scope:
                 self._scopes.append((process, scope))
                 await serve(self.config, self._environment(process), self.shutdown, task_status=self)
-        except Exception as error:
+        except* Exception as failures:  # maybe beside the Cancelled of a world that ends
             if process is self.process:
-                self.failure = error
+                self.failure = innermost(failures)
                 if not self.may_fail:
                     raise
         finally:
