@@ -237,7 +237,7 @@ def draw_faults(
         kind_stream, on = Stream(stream.u64(), kind.__name__), stream.chance(KIND_PPM)
         if on and (kind in PASSING or not wiped):
             faults += kind(Draw(kind_stream, nodes, product.election_timeout_ns, safety_ns))
-    return tuple(sorted(faults, key=lambda fault: fault.at_ns))
+    return tuple(sorted((fault for fault in faults if fault.at_ns < safety_ns), key=lambda fault: fault.at_ns))
 
 
 def _leaving(stream: Stream, stays_down: Sequence[NodeId], safety_ns: int) -> Iterator[Fault]:

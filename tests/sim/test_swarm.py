@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from bankd.sim.plan import Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Partition, Plan, Rot, Wipe
+from bankd.sim.plan import Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Plan, Rot, Wipe
 from bankd.sim.swarm import draw
 from tests.sim.worlds import S, judged
 
@@ -35,7 +35,7 @@ def test_plan_is_one_that_the_product_promises_to_survive(plan: Plan) -> None:
     assert {fault.node for fault in plan.faults if isinstance(fault, Rot | Wipe)} <= plan.stays_down
     assert 3 * plan.product.heartbeat_ns <= plan.product.election_timeout_ns
     assert 10 * 2 * plan.network.delay_ns_max <= plan.product.election_timeout_ns
-    assert all(fault.at_ns < plan.safety_ns or isinstance(fault, Partition) for fault in plan.faults)
+    assert all(fault.at_ns < plan.safety_ns for fault in plan.faults)
 
 
 def test_node_is_emptied_only_where_no_other_process_ends() -> None:
