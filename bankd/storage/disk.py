@@ -80,12 +80,13 @@ class Disk(Protocol):
 
 
 def disk_failure(error: OSError, operation: str, path: Path) -> DiskFailed:
-    """Say in words what failed, and whether room is what was missing."""
+    """Say in words what failed, and whether room or permission is what was missing."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"{path}: {operation} found no room on the disk: {error.strerror} (free some, then start again)"
         )
-    return DiskFailed(f"{path}: {operation} failed: {error.strerror} (check the disk, then start again)")
+    to_check = "its owner and its mode" if error.errno in (errno.EACCES, errno.EPERM) else "the disk"
+    return DiskFailed(f"{path}: {operation} failed: {error.strerror} (check {to_check}, then start again)")
 
 
 class _HasPath(Protocol):

@@ -33,6 +33,13 @@ def test_missing_room_is_told_from_other_failures(number: int, expected: type[Di
     assert str(failure).startswith("wal/x: sync ")
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_what_we_may_not_do_is_not_blamed_on_the_disk(number: int) -> None:
+    failure = disk_failure(OSError(number, "words"), "fsync_dir", Path("parent"))
+    assert type(failure) is DiskFailed
+    assert str(failure) == "parent: fsync_dir failed: words (check its owner and its mode, then start again)"
+
+
 def test_write_to_a_full_device_is_disk_full() -> None:
     file = OsDisk().open(Path("/dev/full"))
     with pytest.raises(DiskFull, match=r"/dev/full: pwrite found no room"):
