@@ -179,14 +179,14 @@ def declare_sim(parser: Parser) -> None:
         "--failures",
         metavar="FILE",
         type=Path,
-        default=Path("sim-failures.txt"),
         help="add the seeds that failed; default: sim-failures.txt",
     )
     flags.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 ONE_RUN: Final = ("shrink", "transcript", "trace")
-MANY_RUNS: Final = ("count", "hours", "jobs")
+MANY_RUNS: Final = ("count", "hours", "jobs", "failures")
+SEEDS: Final = ("nodes", "seconds")
 
 
 def positive(word: str) -> int:
@@ -271,12 +271,7 @@ def sim(options: argparse.Namespace) -> int:
     from bankd.campaign import many, one
     from bankd.campaign.run import SECONDS, Seed
 
-    single = options.seed is not None or options.plan is not None
-    misplaced = [flag for flag in (MANY_RUNS if single else ONE_RUN) if getattr(options, flag)]
-    if misplaced:
-        raise UsageError(
-            f"--{misplaced[0]} is for {'many seeds' if single else 'one run, of --seed or --plan'} (see bankd sim --help)"
-        )
+    refuse_misplaced(options)
     wish = one.Wish(options.shrink, options.transcript, options.trace, options.json)
     if options.plan is not None:
         return one.run_file(options.plan, wish)
@@ -287,11 +282,27 @@ def sim(options: argparse.Namespace) -> int:
         count=500 if options.count is None and options.hours is None else options.count,
         hours=options.hours,
         jobs=options.jobs or os.cpu_count() or 1,
-        failures=options.failures,
+        failures=options.failures or Path("sim-failures.txt"),
         nodes=options.nodes,
         seconds=options.seconds or SECONDS,
     )
     return many.run(order, as_json=options.json)
+
+
+def refuse_misplaced(options: argparse.Namespace) -> None:
+    """Leave no flag of `bankd sim` unheeded that the kind of run has no use for."""
+
+    def refuse(flags: Sequence[str], what_for: str) -> None:
+        for flag in flags:
+            if getattr(options, flag):
+                raise UsageError(f"--{flag} is for {what_for} (see bankd sim --help)")
+
+    if options.plan is not None:
+        refuse(SEEDS, "seeds, a plan says its own")
+    if options.plan is not None or options.seed is not None:
+        refuse(MANY_RUNS, "many seeds")
+    else:
+        refuse(ONE_RUN, "one run, of --seed or --plan")
 
 
 def check_history(options: argparse.Namespace) -> int:

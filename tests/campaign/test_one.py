@@ -134,6 +134,9 @@ WRONG = [
     (["--plan", "wrong.txt"], "PLAN_INVALID: line 2: no line begins with 'sead'"),
     (["--seed", "1", "--plan", "x"], "USAGE: argument --plan: not allowed with argument --seed"),
     (["--seed", "1", "--count", "3"], "USAGE: --count is for many seeds (see bankd sim --help)"),
+    (["--seed", "1", "--failures", "f.txt"], "USAGE: --failures is for many seeds (see bankd sim --help)"),
+    (["--plan", "x", "--nodes", "3"], "USAGE: --nodes is for seeds, a plan says its own (see bankd sim --help)"),
+    (["--plan", "x", "--seconds", "9"], "USAGE: --seconds is for seeds, a plan says its own (see bankd sim --help)"),
     (["--from", "1", "--shrink"], "USAGE: --shrink is for one run, of --seed or --plan (see bankd sim --help)"),
     (["--from", "1", "--count", "0"], "USAGE: argument --count: invalid positive value: '0'"),
 ]
