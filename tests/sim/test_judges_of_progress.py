@@ -1,14 +1,18 @@
 """V1: what must happen once everything is mended, and R1: what the history shows at the end."""
 
+import attrs
+import pytest
+
 from bankd.history import records
+from bankd.sim.plan import Fault, Plan, Rot, Wipe
 from bankd.types import LINEARIZABLE, LogIndex
-from tests.sim.judged import N1, N2, N3, SECOND, A, Judged, balance, opening, violated
+from tests.sim.judged import N1, N2, N3, SECOND, A, Judged, balance, opening, plan_of, violated
 
 TIMEOUTS_NS = 10 * SECOND
 
 
-def healed() -> Judged:
-    group = Judged()
+def healed(plan: Plan | None = None) -> Judged:
+    group = Judged(plan)
     group.elect(N1)
     group.judges.healed(group.now_ns)
     return group
@@ -45,11 +49,28 @@ def test_without_writes_or_a_majority_nothing_is_demanded() -> None:
     quiet = healed()
     quiet.ask(N1, balance(A))
     quiet.judges.finish(quiet.now_ns + 2 * TIMEOUTS_NS)
-    lonely = healed()
+    lonely = healed(attrs.evolve(plan_of(), stays_down=frozenset({N2, N3})))
     lonely.call(N1, opening(A))
     for node in (N2, N3):
         lonely.crash(node)
     lonely.judges.finish(lonely.now_ns + 2 * TIMEOUTS_NS)
+
+
+def test_a_mended_node_that_does_not_run_is_named() -> None:
+    """Were it let pass, a program that refuses to start on a majority of the nodes would be asked for nothing."""
+    group = healed()
+    group.crash(N2)
+    group.crash(N3)
+    with violated("V1", "is down at the end, and was mended"):
+        group.judges.finish(group.now_ns)
+
+
+@pytest.mark.parametrize("fault", [Rot(0, 1, N2), Wipe(0, 1, N2)], ids=["rot", "wipe"])
+def test_a_node_whose_directory_the_plan_spoilt_may_be_down(fault: Fault) -> None:
+    group = healed(attrs.evolve(plan_of(), faults=(fault,)))
+    group.crash(N2)
+    group.beat(N1)
+    group.judges.finish(group.now_ns)
 
 
 def test_a_node_that_stays_behind_is_named() -> None:

@@ -8,7 +8,7 @@ node must notice it, and refuse to start.
 D2: a node that has ended does nothing more, and what its disk had not confirmed by then it never says.
 """
 
-from bankd.errors import DataDirForeign, LogDamaged, NodeError
+from bankd.errors import DiskFailed, NodeError
 from bankd.raft.messages import HardState
 from bankd.raft.ready import Persist
 from bankd.sim.judges.books import NodeBook, overlay
@@ -75,8 +75,9 @@ class Disks:
         self._elections.voted(now_ns, book.node, recovered.hard_state)
 
     def refused(self, now_ns: int, book: NodeBook, error: NodeError) -> None:
-        """A process would not start. It may, over damage or a foreign directory, where there is some."""
-        if isinstance(error, LogDamaged | DataDirForeign) and not self._tampered(book, now_ns, Rot, OlderCopy, Wipe):
+        """A process would not start. It may where the plan tampers with its directory, or while its disk fails."""
+        fails = isinstance(error, DiskFailed) or isinstance(error.__cause__, DiskFailed)
+        if not fails and not self._tampered(book, now_ns, Rot, OlderCopy, Wipe):
             raise Violation("D1", f"refuses a disk that only crashed: {error}", now_ns, book.node)
 
     def _tampered(self, book: NodeBook, now_ns: int, *kinds: type[Rot | OlderCopy | Wipe]) -> bool:

@@ -163,6 +163,7 @@ class Judges:
         """
         if now_ns >= self._progress.due_ns:
             self._progress.judge(now_ns)
+        self._progress.judge_running(now_ns)
         tampered = {fault.node for fault in self._plan.faults if isinstance(fault, OlderCopy | Wipe)}
         running = self._books.running
         if len(running) >= self._books.majority:

@@ -3,7 +3,9 @@
 The time counts from the healing, or from the first write that was called after it or is still under way then: where
 nobody writes, nothing can be acknowledged. A cluster that has no majority running promises nothing.
 
-Whoever has asked for a linearizable read since the healing must have had one answered by the end.
+Whoever has asked for a linearizable read since the healing must have had one answered by the end. Every node must run
+then, but for those that the plan keeps down, or whose directory it tampers with: else a cluster that refuses to start
+would have no majority, and be asked for nothing.
 """
 
 from typing import Final
@@ -12,7 +14,7 @@ from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.clients import Clients
 from bankd.sim.judges.commits import Commits
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ReadKind, Request
+from bankd.sim.plan import Balance, Move, OlderCopy, Open, OutcomeOf, Plan, ReadKind, Request, Rot, Wipe
 
 NEVER_NS: Final = 2**63
 ELECTION_TIMEOUTS_MAX: Final = 10
@@ -23,6 +25,8 @@ class Progress:
         self._books = books
         self._commits = commits
         self._clients = clients
+        tampered = {fault.node for fault in plan.faults if isinstance(fault, Rot | OlderCopy | Wipe)}
+        self._may_be_down = tampered | plan.stays_down
         self._limit_ns = ELECTION_TIMEOUTS_MAX * plan.product.election_timeout_ns
         self._healed = False
         self._acknowledged = 0  # writes, when it was healed
@@ -49,6 +53,14 @@ class Progress:
         if not self._has_progressed and len(self._books.running) >= self._books.majority:
             timeouts = f"{ELECTION_TIMEOUTS_MAX} election timeouts"
             raise Violation("V1", f"no write was acknowledged within {timeouts} after everything was mended", now_ns)
+
+    def judge_running(self, now_ns: int) -> None:
+        """The run is over: whoever was mended runs."""
+        down = [
+            book.node for book in self._books.of.values() if not book.running and book.node not in self._may_be_down
+        ]
+        if self._healed and down:
+            raise Violation("V1", "is down at the end, and was mended", now_ns, down[0])
 
     def finish(self, now_ns: int, books: list[NodeBook]) -> None:
         """Reads must be served, and all these nodes must have applied the whole chain. (That they hold the same state there is judged by `states`.)"""
