@@ -99,6 +99,16 @@ class Group:
                 completed = True
         return completed
 
+    def take_writes(self, name: NodeId) -> list[Persist]:
+        """Take away what a node has to persist; the caller completes it, or does not."""
+        writes = list(self._writes[name])
+        self._writes[name].clear()
+        return writes
+
+    def drop_messages(self) -> None:
+        """Lose whatever is on its way."""
+        self._messages.clear()
+
     def tick(self, name: NodeId, count: int = 1) -> None:
         for _ in range(count):
             self.step(name, TICKED)
@@ -114,7 +124,7 @@ class Group:
         for other in self.replicas:
             if other != name and not self.replicas[other].leads:
                 self.tick(other, ELECTION_TICKS)  # long enough without a leader to vote for another
-        self._messages.clear()  # whoever lost patience was not heard
+        self.drop_messages()  # whoever lost patience was not heard
         self.tick(name, 2 * ELECTION_TICKS)
         self.settle()
         assert self.replicas[name].leads

@@ -21,7 +21,7 @@ from bankd.raft.ready import RoleChanged
 from bankd.replica import costs
 from bankd.replica.core import Replica
 from bankd.replica.effects import AGE_UNKNOWN_MS, ReadDone
-from bankd.replica.events import DigestCall, DiskSpace, HandOverCall, ReadCall, Received
+from bankd.replica.events import DigestCall, DiskSpace, HandOverCall, Persisted, ReadCall, Received
 from bankd.status import DigestReport, LeadershipMoved
 from bankd.types import AccountId, AtLeast, Bounded, Lease, LogIndex, NodeId, Stale, Term, TimeNs
 from bankd.wire.entries import encode_batch_head
@@ -606,6 +606,42 @@ def test_role_changes_are_told_to_the_driver() -> None:
     roles = [(name, event.role.name) for name, event in group.events if isinstance(event, RoleChanged)]
     assert (N1, "LEADER") in roles
     assert (N2, "FOLLOWER") in roles
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_round_that_no_call_waits_for_ends_all_the_same(lost: bool) -> None:
+    """A stale read is answered at once, and its round is for those who come later: they must get one, too."""
+    group = Group()
+    group.elect(N1)
+    group.read(N2, "s", "a", mode=Stale())
+    assert "s" in group.answers
+    assert group.replicas[N2].waiting_calls == 0
+    if lost:
+        group.drop_messages()
+        for _ in range(ELECTION_TICKS):  # the leader is heard all the while: nothing else happens at the follower
+            group.pass_ticks(N1, 1)
+            group.tick(N2)
+    group.settle()
+    group.read(N2, "r", "a")
+    group.settle()
+    assert isinstance(group.answers["r"], ReadDone)
+
+
+def test_no_pass_of_a_turn_loses_what_an_earlier_one_has_to_persist() -> None:
+    group = Group((N1,))
+    leader = group.replicas[N1]
+    group.tick(N1, 2 * ELECTION_TICKS)
+    ballot = group.take_writes(N1)
+    group.step(N1, Persisted(ballot[-1].write_seq))
+    noop = group.take_writes(N1)
+    # One turn: an answer that must wait for the disk, the no-op committed, and a call that may be proposed by that.
+    leader.step(Received(AppendRequest(N1, N2, Term(0), LogIndex(0), Term(0), LogIndex(0))), 0)
+    leader.step(calls(write_call("w", create("a", 5))), 0)
+    leader.step(Persisted(noop[-1].write_seq), 0)
+    group.carry_out(N1)
+    answer, write = group.take_writes(N1)
+    assert [type(message) for message in answer.then_send] == [AppendResponse]
+    assert [entry.index for entry in write.entries] == [2]
 
 
 def test_ticks_that_only_count_may_pass_in_bulk_while_nobody_waits() -> None:
