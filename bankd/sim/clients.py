@@ -30,6 +30,7 @@ MS: Final = 1_000_000
 TIMEOUT_NS: Final = (300 * MS, 3_000 * MS)  # each client has its own, within these
 TRIES_MAX: Final = (1, 10)
 PAUSE_NS: Final = (10 * MS, 300 * MS)  # between two tries
+INSISTING_PAUSE_NS: Final = (1 * MS, 20 * MS)  # ten election timeouts (V1) may be 600 ms, and a minority down
 FOLLOWS_HINT_PPM: Final = 900_000
 RETURNS_PPM: Final = 700_000  # of next calls go where the last one was answered
 UNKNOWN: Final = frozenset({Code.UNKNOWN, Code.DEADLINE_EXCEEDED})  # may have taken effect (K11)
@@ -51,7 +52,8 @@ class Client:
         ask: Callable[[NodeId, Ask], None],
         patience_ns: int | None = None,
     ) -> None:
-        """`patience_ns`: it insists; it never gives up, and waits for each answer so long. None: drawn."""
+        """`patience_ns`: it insists; it never gives up, waits for each answer so long and not long between two tries,
+        and its links lose nothing, being mended. None: drawn."""
         self.number = number
         self.idle = False  # nothing is under way, and nothing left to do
         self._operations = deque(operations)
@@ -61,9 +63,10 @@ class Client:
         self._recorder = recorder
         self._ask = ask
         self._typical_ns = typical_delay_ns(odds, stream)
-        self._loss_ppm = stream.between(0, odds.loss_ppm_max)
+        self._loss_ppm = 0 if patience_ns else stream.between(0, odds.loss_ppm_max)
         self._timeout_ns = patience_ns or stream.between(*TIMEOUT_NS)
         self._tries_max = 0 if patience_ns else stream.between(*TRIES_MAX)
+        self._pause_ns = INSISTING_PAUSE_NS if patience_ns else PAUSE_NS
         self._target = stream.pick(nodes)
         self._request: Request | None = None  # under way
         self._tries = 0
@@ -148,7 +151,7 @@ class Client:
         if self._tries == self._tries_max or (isinstance(self._request, Open) and self._request.request_id is None):
             self._done()
         else:
-            self._world.queue.after(max(pause_ns, self._stream.between(*PAUSE_NS)), self._send)
+            self._world.queue.after(max(pause_ns, self._stream.between(*self._pause_ns)), self._send)
 
     def _done(self) -> None:
         self._request = None
