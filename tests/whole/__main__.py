@@ -1,9 +1,20 @@
-"""`python -m tests.whole SEED [COUNT]`: run drawn worlds, print what broke, and the rate."""
+"""`python -m tests.whole SEED [COUNT]`: run drawn worlds, print what broke, and the rate.
 
+A seed that hangs ends the process, with its name and where it hung: the seeds behind it are not run.
+"""
+
+import faulthandler
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
+from typing import Final
 
 from tests.whole.drawn import Outcome, run_seed
+
+SEED_S_MAX: Final = 300.0  # of real time: about a hundred times what a run takes
 
 
 def main() -> int:
@@ -12,10 +23,30 @@ def main() -> int:
     logging.disable(logging.CRITICAL if count > 1 else logging.NOTSET)
     outcomes = []
     for seed in range(first, first + count):
-        outcomes.append(run_seed(seed))
+        with watched(seed, SEED_S_MAX):
+            outcomes.append(run_seed(seed))
         _tell(outcomes[-1], in_full=count == 1)
     _sum_up(outcomes)
     return int(any(outcome.failure for outcome in outcomes))
+
+
+@contextmanager
+def watched(seed: int, limit_s: float) -> Iterator[None]:
+    """End the process if the block takes longer."""
+    timer = Timer(limit_s, _give_up, (seed, limit_s))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _give_up(seed: int, limit_s: float) -> None:
+    sys.stdout.flush()
+    faulthandler.dump_traceback(sys.stdout)
+    print(f"it took longer than {limit_s:g} s\nfailed: python -m tests.whole {seed}", flush=True)
+    os._exit(1)
 
 
 def _tell(outcome: Outcome, *, in_full: bool) -> None:

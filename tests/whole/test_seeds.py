@@ -32,3 +32,11 @@ def test_fresh_seeds_break_no_promise(capsys: pytest.CaptureFixture[str]) -> Non
         print(f"\nBANKD_SEED_BASE={base}", *(report.splitlines()[-1] for report in reports), sep="\n")
     failed = [report for report, worker in zip(reports, workers, strict=True) if worker.returncode]
     assert not failed, "\n".join([*failed, f"again: BANKD_SEED_BASE={base} pytest {__file__}"])
+
+
+def test_a_seed_that_hangs_is_named_and_ends_its_process() -> None:
+    script = "from tests.whole.__main__ import watched\nwith watched(7, 0.1):\n    while True:\n        pass"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert 'File "<string>", line' in ran.stdout, "it says where"
+    assert ran.stdout.endswith("it took longer than 0.1 s\nfailed: python -m tests.whole 7\n")
