@@ -51,16 +51,21 @@ def run_file(file: Path, wish: Wish) -> int:
 def show(plan: Plan, command: str, wish: Wish) -> int:
     """Run a plan and print what came of it; returns the exit code. A violation is reported in full."""
     ran, trace = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT)
+    if not wish.json:
+        print("\n".join(told(plan, ran, trace, command, wish)), flush=True)
+    shrunk = smaller(plan, ran.broken) if ran.broken is not None and wish.shrink else None
+    text = heading(ran, command) + dumps(shrunk or plan)
     if wish.json:
-        print(json.dumps(summary(ran, command)))
-    else:
-        print("\n".join(told(plan, ran, trace, command, wish)))
-    if ran.broken is not None and wish.shrink:
-        plan = smaller(plan, ran.broken)
+        print(json.dumps(summary(ran, command) | ({} if shrunk is None else {"shrunk": text})))
     if wish.transcript is not None:
-        save(wish.transcript, plan, ran, command)
-    elif ran.broken is not None and wish.shrink:
-        print(f"\n{heading(ran, command)}{dumps(plan)}", end="")
+        try:
+            save(wish.transcript, text)
+        except FileUnusable:
+            if shrunk is not None and not wish.json:
+                print(f"\n{text}", end="")  # minutes of work, not to be lost with the file
+            raise
+    elif shrunk is not None and not wish.json:
+        print(f"\n{text}", end="")
     return Exit.OK if ran.broken is None else Exit.UNHEALTHY
 
 
@@ -102,9 +107,9 @@ def sizes(plan: Plan) -> str:
     return f"{len(plan.nodes)}, {len(plan.faults)} and {len(plan.operations)}"
 
 
-def save(file: Path, plan: Plan, ran: Ran, command: str) -> None:
+def save(file: Path, text: str) -> None:
     try:
-        file.write_text(heading(ran, command) + dumps(plan), encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise FileUnusable(f"{file} cannot be written: {error.strerror}") from None
     print(f"{file} written (to run it: bankd sim --plan {file})", file=sys.stderr)

@@ -118,6 +118,23 @@ def test_a_planted_bug_shrinks_to_the_little_that_it_needs(
     assert "S4 broke." in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("careless_votes")
+def test_a_shrunk_plan_that_cannot_be_written_is_shown(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sim", "--plan", str(file), "--shrink", "--transcript", str(tmp_path / "no" / "kept.txt")]) == 2
+    out, err = capsys.readouterr()
+    assert "cannot be written" in err
+    assert len(loads(out[out.index("# S4: ") :]).faults) == 2
+
+
+@pytest.mark.usefixtures("careless_votes")
+def test_a_shrunk_plan_as_json_is_part_of_the_one_object(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "--plan", str(file), "--shrink", "--json"]) == 8
+    shown = json.loads(capsys.readouterr().out)
+    assert len(loads(shown["shrunk"]).faults) == 2
+
+
 def test_without_the_bug_the_shrunk_plan_holds(file: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as planted:
         planted.setattr(RaftLog, "is_up_to_date", lambda log, last_index, last_term: True)
