@@ -39,6 +39,7 @@ class Faults:
     def __init__(self, plan: Plan, nodes: Mapping[NodeId, Node], world: Surroundings) -> None:
         self._plan = plan
         self._nodes = nodes
+        self._world = world
         self._network = world.network
         self._queue = world.queue
 
@@ -50,6 +51,8 @@ class Faults:
                 self._queue.at(begins_ns, self._begin, fault)
 
     def _begin(self, fault: Fault) -> None:
+        for watcher in self._world.watchers:
+            watcher.struck(self._queue.now_ns, fault)
         network = self._network
         match fault:
             case ClockJump(node=node, by_ns=by_ns):

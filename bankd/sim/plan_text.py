@@ -96,10 +96,13 @@ def footer(plan: Plan) -> Iterator[str]:
 
 
 def fault_line(fault: Fault) -> str:
+    return f"at {words.seconds(fault.at_ns)} {fault_text(fault)}"
+
+
+def fault_text(fault: Fault) -> str:
+    """All but the time at which it comes."""
     lasting = ["for", words.time(fault.for_ns)] if not isinstance(fault, plans.ClockJump) else []
-    return " ".join(
-        ["at", words.seconds(fault.at_ns), *lasting, word_of(type(fault)), *fields_of(fault, defaults=False)]
-    )
+    return " ".join([*lasting, word_of(type(fault)), *fields_of(fault, defaults=False)])
 
 
 def operation_line(operation: Operation) -> str:

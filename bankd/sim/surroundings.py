@@ -10,7 +10,7 @@ from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event
 from bankd.sim.network import Network
-from bankd.sim.plan import Request
+from bankd.sim.plan import Fault, Request
 from bankd.sim.queue import Queue
 from bankd.storage.recovery import Recovered
 from bankd.types import NodeId
@@ -28,6 +28,7 @@ class Watcher(Protocol):
     def refused(self, now_ns: int, node: NodeId, error: NodeError) -> None: ...
     def called(self, now_ns: int, client: int, operation: int, request: Request) -> None: ...
     def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None: ...
+    def struck(self, now_ns: int, fault: Fault) -> None: ...
     def healed(self, now_ns: int) -> None: ...
 
 

@@ -35,7 +35,8 @@ from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, ReadDone, Result
 from bankd.replica.events import Event
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Balance, Move, Open, Request
+from bankd.sim.plan import Balance, Fault, Move, Open, Request
+from bankd.sim.plan_text import fault_text
 from bankd.sim.trace_columns import Note, Value, laid_out
 from bankd.storage.recovery import Recovered
 from bankd.types import NodeId
@@ -125,6 +126,9 @@ class Trace:
 
     def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None:
         self.note(now_ns, CLIENTS, "answer", client, operation, *_told(result))
+
+    def struck(self, now_ns: int, fault: Fault) -> None:
+        self.note(now_ns, WORLD, fault_text(fault))
 
     def healed(self, now_ns: int) -> None:
         self.note(now_ns, WORLD, "healed")

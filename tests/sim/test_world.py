@@ -37,6 +37,16 @@ def test_every_transfer_of_a_sound_run_is_acknowledged() -> None:
     assert acknowledged(plan()) == 100
 
 
+def test_a_trace_shows_the_faults_as_they_come() -> None:
+    """Who reads it must see why a node heard nothing."""
+    trace = Trace(NODES)
+    faults = (Partition(2 * S, S, ((N1, N2),)), Crash(3 * S, 500 * MS, N1, power=True))
+    run(attrs.evolve(plan(seconds=5, calls=0), faults=faults), trace=trace)
+    shown = [line.split() for line in trace.lines()]
+    assert ["2.000000", "for", "1s", "partition", "n1>n2"] in shown
+    assert ["3.000000", "for", "500ms", "crash", "n1", "power"] in shown
+
+
 def test_cut_off_leader_is_replaced_and_the_transfers_go_on() -> None:
     leader = first_leader(plan())
     outcome = judged(plan(Partition(5 * S, 10 * S, both_ways(leader))))

@@ -26,7 +26,7 @@ from bankd.sim.judges.progress import Progress
 from bankd.sim.judges.promises import Promises
 from bankd.sim.judges.states import States
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import OlderCopy, Plan, Request, Wipe
+from bankd.sim.plan import Fault, OlderCopy, Plan, Request, Wipe
 from bankd.storage.recovery import Recovered
 from bankd.types import LogIndex, NodeId, Term
 
@@ -151,6 +151,9 @@ class Judges:
         self._clients.answered(now_ns, client, operation, result)
 
     # The end
+
+    def struck(self, now_ns: int, fault: Fault) -> None:
+        """A fault begins. The plan has said so before."""
 
     def healed(self, now_ns: int) -> None:
         """The safety phase is over and everything is mended but for `Plan.stays_down`."""
