@@ -19,7 +19,7 @@ import trio
 
 from bankd.client import BankClient
 from bankd.local import LocalCluster
-from bench import baselines, workloads
+from bench import baselines, disks, workloads
 
 FDATASYNC_COUNT = 300
 PAUSE_S = 0.001
@@ -122,6 +122,21 @@ async def measure(cluster: LocalCluster, directory: Path, rounds: int, seconds: 
     return table
 
 
+async def measure_steady(table: Table, cluster: LocalCluster, rounds: int, seconds: float) -> None:
+    """One caller, on disks of fixed speed."""
+    disk = f"{disks.SYNC_S * 1e3:.1f} ms disk"
+    async with BankClient(cluster.endpoints, cluster=cluster.name, timeout_s=30) as client:
+        await workloads.open_accounts(client)
+        await workloads.transfers(client, callers=64, seconds=WARM_UP_S)
+        for _ in range(rounds):
+            sync_s = disks.steady_sync_s()
+            table.add(f"baseline: fdatasync of the {disk}", "ms", sync_s * 1e3)
+            one = await workloads.transfers(client, callers=1, seconds=seconds)
+            table.add(f"{disk}, 1 caller, p50", "ms", one.quantile_s(0.5) * 1e3, "its fdatasync", sync_s * 1e3)
+            blocking = workloads.blocking_transfers(cluster, seconds=seconds).quantile_s(0.5)
+            table.add(f"{disk}, 1 caller, blocking client, p50", "ms", blocking * 1e3, "its fdatasync", sync_s * 1e3)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5, help="how often everything is measured (5)")
@@ -136,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             cluster.start()
             run = partial(measure, cluster, directory, options.rounds, options.seconds, options.million)
             table = trio.run(run)
+    with disks.steady_cluster() as cluster:
+        trio.run(measure_steady, table, cluster, options.rounds, options.seconds)
     print(table.text(), f"Python {sys.version.split()[0]} at {sys.base_prefix}", sep="\n")
     return 0
 
