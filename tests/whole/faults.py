@@ -169,6 +169,8 @@ class Faults:
             host.disk.added_ns = 0
             self._world.network.mend(node_id)
             self.empty_disk(node_id)
+            if host.shutdown.is_set():
+                await host.stopped.wait()  # it was asked to end: without this nobody would start it again
             if node_id not in self._world.lost:
                 await self._world.start(node_id)
 
