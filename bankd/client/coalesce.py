@@ -5,9 +5,12 @@ those that arrive wait and then travel together: the busier the callers, the lar
 timer and no added wait for a lone caller (the idea of Nagle, RFC 896, one layer up).
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
-from bankd.client.pending import Request
+from bankd.client.pending import Call, Request
+from bankd.client.results import Transfer
 from bankd.client.transfers import TransferRow, gathered, judge_row
 from bankd.errors import Refusal
 from bankd.ledger.checks import judge_transfers
@@ -43,11 +46,17 @@ class Coalescer:
             if not rows:
                 return None, refused
             batch = gathered(rows)
-        call = batch.call()
+        call, regather = batch.call(), partial(_still_wanted, rows)
         self._under_way += 1
-        return Request(call.method, call.body, rows, call.decode, write=True, resend=True, coalesced=True), refused
+        return Request(call.method, call.body, rows, call.decode, write=True, resend=True, regather=regather), refused
 
     def ended(self) -> None:
         """A batch was answered or given up."""
         assert self._under_way > 0, "a batch ended that was not out"
         self._under_way -= 1
+
+
+def _still_wanted(rows: Sequence[TransferRow]) -> tuple[Sequence[TransferRow], Call[list[Transfer]]]:
+    """The rows whose callers still wait, and the call that asks for them alone."""
+    rows = [row for row in rows if not row.done]
+    return rows, gathered(rows).call()

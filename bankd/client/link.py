@@ -48,13 +48,13 @@ class Link:
         self.calls: dict[int, Request] = {}
         self._decoder = FrameDecoder(FRAME_BYTES_MAX)
         self._output: list[bytes] = []
-        self._unsent: list[Request] = []
+        self._unsent: dict[int, Request] = {}  # of `calls`: put on their way, and not yet taken to be sent
         self._quiet_since = opened_at
         self._pinged_at: float | None = None
 
     @property
     def has_output(self) -> bool:
-        return bool(self._output)
+        return bool(self._output or self._unsent)
 
     @property
     def next_check(self) -> float | None:
@@ -79,24 +79,25 @@ class Link:
         if not self.calls:
             self._quiet_since = now
             self._pinged_at = None
-        deadline_ms = min(max(int((request.deadline - now) * 1000), 1), DEADLINE_MS_MAX)
-        self.calls[call_id] = request
-        self._output.append(
-            encode_frame(FrameKind.REQUEST, request.method, call_id, request.body, deadline_ms=deadline_ms)
-        )
-        self._unsent.append(request)
+        self.calls[call_id] = self._unsent[call_id] = request
         request.call_id = call_id
         request.tries += 1
 
     def forget(self, call_id: int) -> None:
-        """Nobody waits for this call any more."""
-        if self.calls.pop(call_id, None) is not None:
+        """Nobody waits for this call any more: it is cancelled, or never leaves."""
+        if self.calls.pop(call_id, None) is not None and self._unsent.pop(call_id, None) is None:
             self._output.append(encode_frame(FrameKind.CANCEL, Method.NONE, call_id))
 
-    def take_output(self) -> bytes:
+    def take_output(self, now: float) -> bytes:
         """The bytes to send now. From here on they count as sent, whatever becomes of them."""
-        for request in self._unsent:
+        for call_id, request in self._unsent.items():
+            # Only now: whoever gave up before was told that nothing was sent for it.
+            request.leave_out_done()
             request.on_wire = True
+            deadline_ms = min(max(int((request.deadline - now) * 1000), 1), DEADLINE_MS_MAX)
+            self._output.append(
+                encode_frame(FrameKind.REQUEST, request.method, call_id, request.body, deadline_ms=deadline_ms)
+            )
         self._unsent.clear()
         data = self._output[0] if len(self._output) == 1 else b"".join(self._output)
         self._output.clear()

@@ -1,7 +1,7 @@
 """What a caller waits for, and what is sent for it: the two halves of a call under way.
 
 A `Pending` is one caller's wait; a `Request` is one frame's worth of work, kept over every retry with
-the same bytes. Mostly they come in pairs; coalesced transfers share one request among many.
+the same ids. Mostly they come in pairs; coalesced transfers share one request among many.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,13 +79,20 @@ class Request:
     decode: Callable[[bytes], Sequence[object]]  # one result for each of `pendings`
     write: bool
     resend: bool
-    coalesced: bool = False
+    regather: Callable[[], tuple[Sequence[AnyPending], Call[Any]]] | None = (
+        None  # of coalesced callers, who still waits
+    )
     call_id: int = 0
     tries: int = 0
     not_before: float = 0.0
     on_wire: bool = False
     in_doubt: bool = False
     refusal: Refusal | None = None  # why the last try was turned away
+
+    @property
+    def coalesced(self) -> bool:
+        """Whether callers share it who know nothing of each other."""
+        return self.regather is not None
 
     @property
     def abandoned(self) -> bool:
@@ -101,3 +108,9 @@ class Request:
     def outcome_unknown(self) -> bool:
         """Whether it may have taken effect although no answer came."""
         return self.write and (self.in_doubt or self.on_wire)
+
+    def leave_out_done(self) -> None:
+        """Send nothing more for callers whose wait has ended: they may have been told that nothing was written."""
+        if self.regather is not None and any(pending.done for pending in self.pendings):
+            self.pendings, call = self.regather()
+            self.body, self.decode = call.body, call.decode

@@ -12,8 +12,8 @@ Story of a call
 1. It waits for room (`max_in_flight`), then for a link. Transfers gather instead: the first goes at once,
    those that come while enough batches are out travel together in the next one (coalesce.py).
 2. It is sent with a number of its own. Its answer ends it.
-3. Turned away or cut off, it goes back to the queue with the same bytes, so with the same ids, and is
-   sent again: at once to the node that the refusal names as leader, else after a backoff.
+3. Turned away or cut off, it goes back to the queue and is sent again with the same ids: at once to the
+   node that the refusal names as leader, else after a backoff. Callers whose wait has ended are left out.
 4. At its deadline it ends in the strongest error that is true (verdicts.py).
 
 Invariant: a request under way is in exactly one place: the queue, or the calls of one link.
@@ -96,7 +96,7 @@ class Session:
         self._start(row, row, now)
 
     def forget(self, pending: Pending[T], now: float) -> None:
-        """The caller went away. Its row travels on with the others; a request without callers is cancelled."""
+        """The caller went away. A request without callers is cancelled; one with others goes on, the next time without it."""
         if pending.done:
             return
         pending.done = True
@@ -167,7 +167,7 @@ class Session:
                 self._end(row, error=to_error(refusal))
             if request is not None:
                 self._send(link, request, now)
-        return link.take_output()
+        return link.take_output(now)
 
     # Starting
 

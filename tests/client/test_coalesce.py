@@ -1,14 +1,23 @@
 """Single transfers travel together, and nobody can tell."""
 
+import attrs
 import pytest
 
 from bankd.client.coalesce import BATCH_ROWS_MAX, BATCHES_UNDER_WAY_MAX
 from bankd.client.link import Link
-from bankd.errors import IdConflict, InsufficientFunds, InvalidAccount, InvalidArgument, LimitExceeded, OutcomeUnknown
+from bankd.errors import (
+    IdConflict,
+    InsufficientFunds,
+    InvalidAccount,
+    InvalidArgument,
+    LimitExceeded,
+    OutcomeUnknown,
+    Unavailable,
+)
 from bankd.pb import ledger_pb2
 from bankd.types import ROW_ID_CONFLICT, TransferStatus
 from bankd.wire.frames import FrameKind
-from tests.client.table import Table, tx_ids
+from tests.client.table import NO_LEADER, Table, tx_ids
 
 
 def ready(table: Table) -> Link:
@@ -169,6 +178,22 @@ def test_rows_of_one_batch_have_deadlines_of_their_own() -> None:
     assert hasty.error.tx_id == hasty.intent_id
     table.answer(link, frame)
     assert patient.take().status is TransferStatus.COMMITTED_OK
+
+
+@pytest.mark.parametrize("retry_after_ms", [0, 200], ids=["handed to the link again", "waiting for its next try"])
+def test_row_that_ended_after_a_refusal_is_not_sent_again_with_the_others(retry_after_ms: int) -> None:  # K11
+    table = Table.of()
+    link = ready(table)
+    hasty, patient = table.transfer(timeout_s=0.1), table.transfer(timeout_s=1.0)
+    table.refuse(link, table.sent(link)[0], attrs.evolve(NO_LEADER, retry_after_ms=retry_after_ms))
+    table.advance(0.1)
+    assert isinstance(hasty.error, Unavailable), "it surely had no effect"
+    table.advance(0.4)
+    [again] = table.sent(link)
+    assert tx_ids(again) == [patient.intent_id]
+    assert again.deadline_ms == 500
+    table.answer(link, again)
+    assert patient.take().tx_id == patient.intent_id
 
 
 def test_window_is_free_again_after_every_kind_of_ending() -> None:

@@ -351,6 +351,15 @@ def test_write_cut_off_before_its_bytes_left_surely_had_no_effect() -> None:
     assert isinstance(pending.error, Unavailable)
 
 
+def test_write_given_up_before_its_bytes_left_never_leaves() -> None:  # K11
+    table = Table.of()
+    pending = table.session.submit(calls.create_account("a", 0, "r1"), table.now + 0.5, table.now)
+    link = table.greet()  # the call is on its way, but the shell has not asked for the bytes
+    table.advance(0.5)
+    assert isinstance(pending.error, DeadlineExceeded)
+    assert table.frames(link) == []
+
+
 def test_write_that_no_node_could_take_is_unavailable_naming_the_trouble() -> None:
     table = Table.of("n1:1", "n2:2")
     row = table.transfer(timeout_s=1.0)
