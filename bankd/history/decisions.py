@@ -23,7 +23,8 @@ BALANCE_READ: Final = 1004
 NO_ACCOUNT_READ: Final = 1005
 
 # source, target, amount, status, available (None: not told), record, log index. Of an opening the target is the
-# account; of a read both accounts are the one that was read, and the amount is the balance seen.
+# account; of a read both accounts are the one that was read, and the amount is the balance seen. Decisions of one
+# record come in their order.
 Decision = tuple[AccountId, AccountId, int, int, int | None, int, int]
 
 BalanceOf = Callable[[AccountId], int | None]  # None: no such account

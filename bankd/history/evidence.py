@@ -8,6 +8,9 @@ One pass over the records; after `gather` everything is filed by log index, read
 - `moments`: for the real-time order, when the things that have one place in the log can have happened.
 - `loose`: writes that may have taken effect at an index that no answer tells.
 
+Rows of one call were decided in their order, but for a row whose id another call carried too: which of the two decided
+it, no answer tells. Such a decision gets a number of its own in the place of its record's (`record_of`).
+
 The place of a decision of log index i is 2i, that of a read of its state 2i+1: a state is read whole.
 
 An answer to a retry says where the id was decided first. When *that* was lies between the first call that carried
@@ -111,10 +114,12 @@ class Evidence:
     loose: list[Loose] = attrs.field(factory=list)
     operations: int = 0
     unjudged: int = 0
+    record_of: dict[int, int] = attrs.field(factory=dict)
     _records: Sequence[Record] = ()
     _decided: dict[Key, Decision] = attrs.field(factory=dict)
     _told: dict[Key, Told] = attrs.field(factory=dict)
     _tries: dict[Key, list[tuple[Asked, int]]] = attrs.field(factory=dict)  # what was asked, and when
+    _carriers: dict[Key, list[int]] = attrs.field(factory=dict)  # calls that may have decided it, the one told not
     _absent: dict[Key, int] = attrs.field(factory=dict)  # the highest index as of which an id was not there
     _absences: list[tuple[Key, int, int]] = attrs.field(factory=list)  # id, index of the state, record
     _contradictions: list[Contradiction] = attrs.field(factory=list)
@@ -143,6 +148,7 @@ class Evidence:
             if result is None:
                 for row in range(rows):
                     self._try(operation.tx_ids[row], _asked(operation, row), record.call_ns)
+                    self._carry(operation.tx_ids[row], number)
             return
         if index is not None:
             self.moments.note(2 * index, record.call_ns, record.return_ns, number)
@@ -169,6 +175,7 @@ class Evidence:
             else:
                 self._compare(tx_id, decision)
                 self._tell(tx_id, self._records[number], number, carried=True)
+                self._carry(tx_id, number)
 
     def _row(self, number: int, record: Record, operation: Move, result: Moved, row: int) -> None:
         key, asked, status = operation.tx_ids[row], _asked(operation, row), result.statuses[row]
@@ -182,10 +189,11 @@ class Evidence:
             self.unjudged += 1
             self._try(key, asked, record.call_ns)
             return
-        known = key in self._decided  # somebody read of it before
+        known = key in self._decided  # somebody was told of it before
         self._file(key, (*asked, status, result.available.get(row), number, decided))
         if known or row in result.decided:
             self._tell(key, record, number, carried=True)
+            self._carry(key, number)
         if row in result.decided:
             self._not_after(decided, record.index, number, f"transfer {key}")
 
@@ -207,6 +215,9 @@ class Evidence:
 
     def _try(self, key: Key, asked: Asked, call_ns: int) -> None:
         self._tries.setdefault(key, []).append((asked, call_ns))
+
+    def _carry(self, key: Key, number: int) -> None:
+        self._carriers.setdefault(key, []).append(number)
 
     def _contradict(self, key: Key, asked: Asked, differs: tuple[str, ...], number: int) -> None:
         self._contradictions.append(Contradiction(key, asked, differs, number))
@@ -297,6 +308,9 @@ class Evidence:
         for key, tries in self._tries.items():
             if key not in self._decided:
                 self._loosen(key, tries)
+        for key, carriers in self._carriers.items():
+            if key in self._decided:
+                self._untie(key, carriers)
 
     def _judge_absence(self, key: Key, index: int, number: int) -> None:
         decision = self._decided.get(key)
@@ -332,6 +346,17 @@ class Evidence:
             return
         self.moments.note(2 * decision[6], called, told.returned_min, told.record)
 
+    def _untie(self, key: Key, carriers: Iterable[int]) -> None:
+        """Have this decision come at any place among the rows of its record, if other calls than tries of that one
+        carried the id."""
+        decision = self._decided[key]
+        rows = _ids(self._records[decision[5]])
+        if len(rows) > 1 and any(_ids(self._records[carrier]) != rows for carrier in carriers):
+            own = len(self._records) + len(self.record_of)
+            self.record_of[own] = decision[5]
+            group = self.groups[decision[6]]
+            group[group.index(decision)] = (*decision[:5], own, decision[6])
+
     def _loosen(self, key: Key, tries: Iterable[tuple[Asked, int]]) -> None:
         first_calls: dict[Asked, int] = {}
         for asked, call_ns in tries:
@@ -346,6 +371,10 @@ class Evidence:
 
 def _asked(operation: Move, row: int) -> Asked:
     return operation.sources[row], operation.targets[row], operation.amounts[row]
+
+
+def _ids(record: Record) -> Sequence[TxId]:
+    return record.operation.tx_ids if type(record.operation) is Move else ()
 
 
 def _opening_status(opened: Opened) -> int:

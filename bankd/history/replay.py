@@ -5,7 +5,7 @@ few dict operations; only what does not fit goes to `orders` and `worlds`. What 
 follows, so one wrong answer is one finding; its accounts are not judged any further.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -25,6 +25,7 @@ class Replay:
 
     balances: dict[AccountId, int]
     worlds: Worlds
+    record_of: Mapping[int, int]  # of decisions that are in no order with the rest of their record
     findings: list[Finding] = attrs.field(factory=list)
     unjudged: int = 0
 
@@ -119,7 +120,7 @@ class Replay:
         told = "; ".join(described(decision) for decision in decisions[:SHOWN_MAX])
         more = f" and {len(decisions) - SHOWN_MAX} more" if len(decisions) > SHOWN_MAX else ""
         text = f"at index {index} this cannot be: {told}{more} (then the log has {before})"
-        self.findings.append(Finding("R1", text, tuple(decision[5] for decision in decisions)))
+        self.findings.append(Finding("R1", text, tuple(self.record_of.get(decision[5], decision[5]) for decision in decisions)))
         self.worlds.give_up(accounts or [OPENING_ACCOUNT])
 
     def _balance(self, account: AccountId) -> str:

@@ -38,7 +38,7 @@ def examine(records: Sequence[Record], *, drift_ppm_max: int = DRIFT_PPM_MAX) ->
     evidence = Evidence(drift_ppm_max)
     evidence.gather(records)
     balances: dict[AccountId, int] = {OPENING_ACCOUNT: 0}
-    replay = Replay(balances, _worlds(evidence, balances))
+    replay = Replay(balances, _worlds(evidence, balances), evidence.record_of)
     for index in sorted(evidence.groups.keys() | evidence.reads.keys()):
         if group := evidence.groups.get(index):
             replay.decide(index, group)

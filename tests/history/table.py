@@ -58,13 +58,16 @@ class Table:
         )
         self.add(move_of((tx_id, source, target, amount)), result, at, times)
 
-    def batch(self, rows: Sequence[tuple[str, str, str, int]], statuses: Sequence[int], at: int) -> None:
-        self.add(move_of(*rows), Moved(bytes(statuses)), at, None)
+    def batch(self, rows: Sequence[tuple[str, str, str, int]], statuses: Sequence[int], at: int, *,
+              times: Times | None = None) -> None:  # fmt: skip
+        self.add(move_of(*rows), Moved(bytes(statuses)), at, times)
 
     def lost(self, tx_id: str, source: str, target: str, amount: int, *, called: int | None = None) -> None:
         """A transfer of unknown outcome."""
-        at = 10 * len(self.records) if called is None else called
-        self.records.append(Record(0, move_of((tx_id, source, target, amount)), at))
+        self.lost_batch((tx_id, source, target, amount), called=called)
+
+    def lost_batch(self, *rows: tuple[str, str, str, int], called: int | None = None) -> None:
+        self.records.append(Record(0, move_of(*rows), 10 * len(self.records) if called is None else called))
 
     def lost_opening(self, account: str, balance: int) -> None:
         self.records.append(Record(0, Open(AccountId(account), balance), 10 * len(self.records)))
