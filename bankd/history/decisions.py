@@ -6,7 +6,7 @@ transfer, an opening (a payment from `@opening` to an account that is not there 
 Decisions are plain tuples: a history has millions. Nothing here is shared with bankd.ledger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from bankd.types import BALANCE_MAX, BALANCE_MIN, AccountId, TransferStatus
@@ -41,6 +41,16 @@ def fits(decision: Decision, balance_of: BalanceOf) -> bool:
     if amount > source:
         return status == INSUFFICIENT_FUNDS and available in (None, source)
     return status == (LIMIT_EXCEEDED if target + amount > BALANCE_MAX else OK)
+
+
+def fits_somehow(decision: Decision, balance_of: BalanceOf, unknown: Collection[AccountId]) -> bool:
+    """Whether one of the two accounts, which is unknown, may have had a balance with which this fits."""
+    available = decision[4]
+
+    def fits_with(balance: int | None) -> bool:
+        return fits(decision, lambda account: balance if account in unknown else balance_of(account))
+
+    return any(map(fits_with, (None, BALANCE_MIN, 0, BALANCE_MAX, available)))
 
 
 def _fits_other(amount: int, status: int, source: int | None, target: int | None) -> bool:

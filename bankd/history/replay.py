@@ -120,7 +120,9 @@ class Replay:
         told = "; ".join(described(decision) for decision in decisions[:SHOWN_MAX])
         more = f" and {len(decisions) - SHOWN_MAX} more" if len(decisions) > SHOWN_MAX else ""
         text = f"at index {index} this cannot be: {told}{more} (then the log has {before})"
-        self.findings.append(Finding("R1", text, tuple(self.record_of.get(decision[5], decision[5]) for decision in decisions)))
+        self.findings.append(
+            Finding("R1", text, tuple(self.record_of.get(decision[5], decision[5]) for decision in decisions))
+        )
         self.worlds.give_up(accounts or [OPENING_ACCOUNT])
 
     def _balance(self, account: AccountId) -> str:

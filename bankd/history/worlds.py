@@ -25,7 +25,7 @@ from typing import Final
 
 import attrs
 
-from bankd.history.decisions import ACCOUNT_EXISTED, OPENED, BalanceOf, Decision, fits
+from bankd.history.decisions import ACCOUNT_EXISTED, OPENED, BalanceOf, Decision, fits, fits_somehow
 from bankd.history.evidence import Key, Loose
 from bankd.types import OPENING_ACCOUNT, AccountId
 
@@ -76,7 +76,10 @@ class Worlds:
 
     def fits(self, decision: Decision, balance_of: BalanceOf) -> bool:
         """Whether this may be so: of an account that was given up, anything may."""
-        return fits(decision, balance_of) or not self.given_up.isdisjoint(decision[:2])
+        if fits(decision, balance_of):
+            return True
+        given_up = self.given_up.intersection(decision[:2])
+        return given_up == set(decision[:2]) or (bool(given_up) and fits_somehow(decision, balance_of, given_up))
 
     def judge(self, reads: Sequence[Decision], index: int) -> bool | None:
         """Keep the worlds in which all of these fit at once, extended where they must be. None: too many ways."""

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from bankd.history.records import Moved, Record
-from bankd.history.witness import examine
+from bankd.history.witness import check, examine
 from bankd.types import LogIndex
 from tests.history.table import OK, SHORT, Table, assert_found_by_both, assert_right, found, move_of
 
@@ -263,3 +263,16 @@ def test_rows_of_a_batch_keep_their_order_inside_an_entry() -> None:
     first = Record(1, move_of(("t9", "a", "c", 1)), 100, 110, Moved(bytes([OK])), LogIndex(4))
     wrong = Record(1, rows, 100, 110, Moved(bytes([OK, OK])), LogIndex(4))
     assert_found_by_both([*bank().records, wrong, first])
+
+
+def test_account_that_is_paid_by_one_that_was_given_up_must_have_been_opened() -> None:
+    """The lost opening is what opened `b`: that `a` is not judged any more says nothing about the other side."""
+    table = Table()
+    table.open("a", 5, 1)
+    table.lost_opening("b", 300)
+    table.balance("a", 6, 2)  # wrong, and the end of all that can be said of `a`
+    table.move("t1", "a", "b", 6, OK, 3)
+    table.balance("b", 306, 3)
+    assert len(check(table.records)) == 1
+    table.balance("b", 305, 3)
+    assert len(check(table.records)) == 2
