@@ -53,10 +53,10 @@ class Book:
         self.unsettled.update({intent.tx_id: intent for intent in intents})
 
     def moved(self, client: int, intents: Sequence[Intent], call_ns: int, rows: Sequence[Transfer]) -> None:
-        """Note one call's answer, row by row: the rows of one call may differ in what is known of them."""
+        """Note the answer to one request, which no more rows may have than travel together."""
         return_ns = time.monotonic_ns()
+        self.history.append(_record_of_move(client, intents, call_ns, return_ns, rows))
         for intent, row in zip(intents, rows, strict=True):
-            self.history.append(_record_of_row(client, intent, call_ns, return_ns, row))
             if row.status is not TransferStatus.UNKNOWN:
                 self.acknowledged.setdefault(intent.tx_id, (intent, row))
                 self.unsettled.pop(intent.tx_id, None)
@@ -94,15 +94,22 @@ def move_of(intents: Sequence[Intent]) -> Move:
     )
 
 
-def _record_of_row(client: int, intent: Intent, call_ns: int, return_ns: int, row: Transfer) -> Record:
-    asked = move_of([intent])
-    if row.status is not TransferStatus.UNKNOWN:
-        available = {0: row.available} if row.available is not None else {}
-        moved = records.Moved(bytes([row.status]), {0: LogIndex(row.index)}, available)
-        return Record(client, asked, call_ns, return_ns, moved)
-    if isinstance(row.error, NO_EFFECT):
-        return Record(client, asked, call_ns, return_ns, records.Refused(row.error.reason))
+def _record_of_move(
+    client: int, intents: Sequence[Intent], call_ns: int, return_ns: int, rows: Sequence[Transfer]
+) -> Record:
+    asked = move_of(intents)
+    if all(row.status is not TransferStatus.UNKNOWN for row in rows):
+        return Record(client, asked, call_ns, return_ns, _moved(rows))
+    refusals = [row.error.reason for row in rows if isinstance(row.error, NO_EFFECT)]
+    if len(refusals) == len(rows):
+        return Record(client, asked, call_ns, return_ns, records.Refused(refusals[0]))
     return Record(client, asked, call_ns)
+
+
+def _moved(rows: Sequence[Transfer]) -> records.Moved:
+    decided = {number: LogIndex(row.index) for number, row in enumerate(rows)}
+    available = {number: row.available for number, row in enumerate(rows) if row.available is not None}
+    return records.Moved(bytes(row.status for row in rows), decided, available)
 
 
 def _outcome(row: Transfer) -> records.OutcomeFound:
