@@ -22,6 +22,7 @@ from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions, RandomSource
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState
 from bankd.replica.core import EntryCodec, Replica
+from bankd.replica.writes import ENTRY_BYTES_MAX
 from bankd.storage.data_dir import DataDir, Identity
 from bankd.storage.disk import Disk
 from bankd.storage.recovery import Recovered
@@ -115,10 +116,25 @@ def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, s
     raise AssertionError("a log without a configuration passed recovery")
 
 
-def make_replica(config: Config, opened: Opened, random: RandomSource) -> Replica:
+def raft_options(config: Config) -> RaftOptions:
+    """As the operator has it; what no operator sets is as the core has it."""
+    return RaftOptions(
+        heartbeat_ticks=TICKS_PER_HEARTBEAT,
+        election_ticks=round(config.raft.election_timeout_s / tick_s(config)),
+    )
+
+
+def make_replica(
+    config: Config,
+    opened: Opened,
+    random: RandomSource,
+    *,
+    options: RaftOptions | None = None,
+    entry_bytes_max: int = ENTRY_BYTES_MAX,
+) -> Replica:
     """The node's mind as of its disk: nothing but the first entry is applied, the next leader says how far to go.
 
-    `random` draws election timeouts: they must only not be in step with those of others.
+    `random` draws election timeouts: they must only not be in step with those of others. `options` None: `raft_options`.
     """
     raft = Raft(
         node_id=opened.identity.node_id,
@@ -126,16 +142,19 @@ def make_replica(config: Config, opened: Opened, random: RandomSource) -> Replic
         hard_state=opened.recovered.hard_state,
         entries=opened.recovered.entries,
         commit_index=FIRST_INDEX,  # the first entry was agreed upon by being everybody's
-        options=RaftOptions(
-            heartbeat_ticks=TICKS_PER_HEARTBEAT,
-            election_ticks=round(config.raft.election_timeout_s / tick_s(config)),
-        ),
+        options=options or raft_options(config),
         random=random,
     )
     ledger = Ledger()
     ledger.skip(FIRST_INDEX)
     codec = EntryCodec(encode_batch_head, decode_batch)
-    return Replica(raft=raft, ledger=ledger, codec=codec, waiting_calls_max=config.limits.max_in_flight)
+    return Replica(
+        raft=raft,
+        ledger=ledger,
+        codec=codec,
+        waiting_calls_max=config.limits.max_in_flight,
+        entry_bytes_max=entry_bytes_max,
+    )
 
 
 def tick_s(config: Config) -> float:

@@ -49,7 +49,7 @@ from bankd.replica.events import (
 )
 from bankd.replica.handover import HandOver
 from bankd.replica.reads import Reads
-from bankd.replica.writes import Writes, split_by_bytes
+from bankd.replica.writes import ENTRY_BYTES_MAX, Writes, split_by_bytes
 from bankd.status import DigestReport
 from bankd.types import Bounded, Lease, Linearizable, LogIndex, TimeNs
 
@@ -61,11 +61,20 @@ PASSES_MAX: Final = 3  # of one ready(): what the first pass releases, the secon
 
 
 class Replica:
-    def __init__(self, *, raft: Raft, ledger: Ledger, codec: EntryCodec, waiting_calls_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        raft: Raft,
+        ledger: Ledger,
+        codec: EntryCodec,
+        waiting_calls_max: int,
+        entry_bytes_max: int = ENTRY_BYTES_MAX,
+    ) -> None:
         self.raft = raft
         self.ledger = ledger
         self._codec = codec
         self._waiting_calls_max = waiting_calls_max
+        self._entry_bytes_max = entry_bytes_max
         self._writes = Writes()
         self._reads = Reads()
         self._hand_over = HandOver()
@@ -232,7 +241,7 @@ class Replica:
     def _propose_gathered(self, wall_ns: int) -> None:
         if not (self._may_propose and self.raft.can_serve):
             return
-        for calls in split_by_bytes(self._writes.take_gathered()):
+        for calls in split_by_bytes(self._writes.take_gathered(), self._entry_bytes_max):
             self._propose(calls, wall_ns)
 
     def _propose(self, calls: Sequence[WriteCall], wall_ns: int) -> None:

@@ -111,7 +111,7 @@ class Writes:
         return expired
 
 
-def split_by_bytes(calls: Sequence[WriteCall], bytes_max: int = ENTRY_BYTES_MAX) -> Iterator[Sequence[WriteCall]]:
+def split_by_bytes(calls: Sequence[WriteCall], bytes_max: int) -> Iterator[Sequence[WriteCall]]:
     """Cut a batch of calls into runs of at most `bytes_max` raw bytes; a call larger than that is a run of its own."""
     start = size = 0
     for at, call in enumerate(calls):

@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from bankd.boot import make_replica, open_disk, tick_s
+from bankd.boot import make_replica, open_disk, raft_options, tick_s
 from bankd.config import Config
 from bankd.errors import Code, DiskFailed, NodeError, Refusal
 from bankd.raft.messages import Message
@@ -22,7 +22,7 @@ from bankd.replica.events import DiskSpace, Event, PeerUnreachable, Received
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock
 from bankd.sim.disk import PowerLost, SimDisk
-from bankd.sim.plan import DiskOdds, NodeTraits
+from bankd.sim.plan import DiskOdds, Limits, NodeTraits
 from bankd.sim.process import Process
 from bankd.sim.random import Stream
 from bankd.sim.surroundings import Surroundings
@@ -45,7 +45,15 @@ class Ending:
 
 
 class Node:
-    def __init__(self, config: Config, traits: NodeTraits, odds: DiskOdds, seed: int, world: Surroundings) -> None:
+    def __init__(
+        self,
+        config: Config,
+        limits: Limits,
+        traits: NodeTraits,
+        odds: DiskOdds,
+        seed: int,
+        world: Surroundings,
+    ) -> None:
         self.name: NodeId = config.node.id
         self.clock = Clock(traits)
         self.disk = SimDisk(Stream(seed, f"disk {self.name}"), odds)
@@ -53,6 +61,7 @@ class Node:
         self.tick_ns = self.clock.in_world_ns(round(tick_s(config) * 1e9))
         self.process: Process | None = None
         self._config = config
+        self._limits = limits
         self._world = world
         self._random = Stream(seed, f"elections {self.name}")
         self._new_u64 = Stream(seed, f"ids {self.name}").u64
@@ -128,7 +137,21 @@ class Node:
     def _start(self) -> None:
         opened = open_disk(self._config, self.disk, self._new_u64)
         self.disk.take_elapsed()
-        replica = make_replica(self._config, opened, self._random)
+        limits = self._limits
+        replica = make_replica(
+            self._config,
+            opened,
+            self._random,
+            options=attrs.evolve(
+                raft_options(self._config),
+                append_bytes_max=limits.append_bytes_max,
+                inflight_messages_max=limits.inflight_messages_max,
+                inflight_bytes_max=limits.inflight_bytes_max,
+                uncommitted_bytes_max=limits.uncommitted_bytes_max,
+                reads_waiting_max=limits.reads_waiting_max,
+            ),
+            entry_bytes_max=limits.entry_bytes_max,
+        )
         self.process = Process(self, self._world, opened, replica, self._later, self._disk_later)
         for watcher in self._world.watchers:
             watcher.booted(self._world.queue.now_ns, self.name, replica, opened.recovered)

@@ -48,12 +48,24 @@ class NodeTraits:
 
 @attrs.frozen
 class ProductOptions:
-    """Settings of the program under test; ticks and bytes as their owners define them."""
+    """What an operator sets."""
 
     heartbeat_ns: int = 100_000_000
     election_timeout_ns: int = 1_000_000_000
     segment_bytes: int = 64 * 1024
     waiting_calls_max: int = 1_000
+
+
+@attrs.frozen
+class Limits:
+    """What no operator sets: bounds of what waits and of what is on its way, as their owners define them (raft/options.py)."""
+
+    entry_bytes_max: int = 1 << 20  # of the calls that become one entry; a single larger one is one by itself
+    append_bytes_max: int = 1 << 20
+    inflight_messages_max: int = 64
+    inflight_bytes_max: int = 16 << 20
+    uncommitted_bytes_max: int = 64 << 20
+    reads_waiting_max: int = 1_024
 
 
 # Faults. `for_ns` is how long one lasts.
@@ -265,6 +277,7 @@ class Plan:
     clients: int
     safety_ns: int
     product: ProductOptions = ProductOptions()
+    limits: Limits = Limits()
     network: NetworkOdds = NetworkOdds()
     disk: DiskOdds = DiskOdds()
     traits: tuple[NodeTraits, ...] = ()  # one per node

@@ -52,6 +52,7 @@ def word_of(fault: type[Fault]) -> str:
 FAULTS: Final[Mapping[str, type[Fault]]] = {word_of(fault): fault for fault in get_args(Fault)}
 SETTINGS: Final[Mapping[str, type[attrs.AttrsInstance]]] = {
     "product": plans.ProductOptions,
+    "limits": plans.Limits,
     "network": plans.NetworkOdds,
     "disk": plans.DiskOdds,
 }
@@ -78,8 +79,8 @@ def header(plan: Plan) -> Iterator[str]:
     yield " ".join(["nodes", *map(words.name, plan.nodes)])
     yield f"clients {plan.clients}"
     yield f"safety {words.time(plan.safety_ns)}"
-    for kind, settings in (("product", plan.product), ("network", plan.network), ("disk", plan.disk)):
-        yield " ".join([kind, *fields_of(settings)])
+    for kind in SETTINGS:
+        yield " ".join([kind, *fields_of(getattr(plan, kind))])
     for node, traits in zip(plan.nodes, plan.traits, strict=False):
         yield " ".join(["traits", words.name(node), *fields_of(traits)])
 

@@ -11,11 +11,13 @@ What is drawn is what the product promises to survive today (docs/reliability.md
 - `OlderCopy` never: nothing keeps such a node from voting yet (D10).
 
 After healing, delays and slow syncs go on; they are bounded so that ten election timeouts are enough (V1).
+So is what a node may have to catch up with where the limits of replication are *tight*: in such a run a follower is
+sent little more than an entry at a time, so there are few calls, and messages are fast and seldom lost.
 """
 
 from typing import Final
 
-from bankd.sim.plan import DiskOdds, NetworkOdds, NodeTraits, Plan, ProductOptions
+from bankd.sim.plan import DiskOdds, Limits, NetworkOdds, NodeTraits, Plan, ProductOptions
 from bankd.sim.random import PPM, Stream
 from bankd.sim.swarm_calls import draw_operations
 from bankd.sim.swarm_faults import draw_faults
@@ -31,17 +33,30 @@ NODES: Final = (3, 3, 3, 4, 5, 5, 6, 7)
 HEARTBEATS_NS: Final = (20 * MS, 50 * MS, 100 * MS, 100 * MS, 100 * MS, 300 * MS)
 HEARTBEATS_PER_TIMEOUT: Final = (3, 5, 10, 10, 20)
 SEGMENTS_BYTES: Final = (4 << 10, 16 << 10, 64 << 10, 64 << 10, 1 << 20)
-WAITING_CALLS_MAX: Final = (1, 4, 1_000, 1_000, 10_000)
+WAITING_CALLS_MAX: Final = (1, 4, 30, 1_000, 1_000, 1_000, 10_000)
+ENTRIES_BYTES_MAX: Final = (1, 2_000, 1 << 20, 1 << 20, 1 << 20)
+UNCOMMITTED_BYTES_MAX: Final = (1, 5_000, 100_000, 64 << 20, 64 << 20)
+READS_WAITING_MAX: Final = (1, 3, 1_024, 1_024)
+APPENDS_BYTES_MAX: Final = (2_000, 10_000, 1 << 20, 1 << 20)
+WINDOWS_MESSAGES_MAX: Final = (8, 64, 64)
+WINDOWS_BYTES_MAX: Final = (50_000, 16 << 20)
+TIGHT_PPM: Final = 150_000  # of runs
+TIGHT_APPENDS_BYTES_MAX: Final = (1, 1, 200, 1_000)  # the first cuts every append after its first entry
+TIGHT_WINDOWS_MESSAGES_MAX: Final = (1, 1, 2, 5, 64)
+TIGHT_WINDOWS_BYTES_MAX: Final = (1, 1_000, 16 << 20)
+TIGHT_LOSS_PPM_MAX: Final = 20_000
+TIGHT_OPERATIONS_MAX: Final = 150
 
 ODDS_PPM: Final = (0, 0, 0, 1_000, 20_000, 100_000)
 DRIFTS_PPM: Final = (0, 0, 200, 10_000, 100_000)
-TURNS_NS: Final = (0, 0, 0, 100 * US, 2 * MS, 20 * MS)
+TURNS_NS: Final = (0, 100 * US, 2 * MS, 20 * MS)
 WALL_OFFSETS_NS: Final = (0, 0, 50 * MS, 3_600 * S)
 SYNCS_NS_MAX: Final = (200 * US, 2 * MS, 2 * MS, 20 * MS)
 SLOW_SYNCS_PPM: Final = (0, 0, 2_000, 50_000)
 SLOW_SYNC_FACTOR_MAX: Final = 100  # the disk's (DiskOdds)
 
 ENCODED_PPM: Final = 125_000  # of runs whose messages cross as bytes
+PROMPT_PPM: Final = 250_000  # of nodes, which take a turn for every event
 STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
 
 
@@ -54,18 +69,23 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
     drawn_count = stream.pick(NODES)
     nodes = tuple(NodeId(f"n{number}") for number in range(1, (nodes_count or drawn_count) + 1))
     product = draw_product(stream)
+    tight = stream.chance(TIGHT_PPM)
     stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
-    clients, operations = draw_operations(Stream(seed, "swarm calls"), safety_ns)
+    faults = draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns)
+    clients, operations = draw_operations(
+        Stream(seed, "swarm calls"), safety_ns, faults, count_max=TIGHT_OPERATIONS_MAX if tight else None
+    )
     return Plan(
         seed=seed,
         nodes=nodes,
         clients=clients,
         safety_ns=safety_ns,
         product=product,
-        network=draw_network(product, stream),
+        limits=draw_limits(stream, tight=tight),
+        network=draw_network(product, stream, tight=tight),
         disk=draw_disk(product, stream),
         traits=draw_traits(len(nodes), stream),
-        faults=draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns),
+        faults=faults,
         operations=operations,
         stays_down=frozenset(stays_down),
     )
@@ -81,14 +101,25 @@ def draw_product(stream: Stream) -> ProductOptions:
     )
 
 
-def draw_network(product: ProductOptions, stream: Stream) -> NetworkOdds:
+def draw_limits(stream: Stream, *, tight: bool) -> Limits:
+    return Limits(
+        entry_bytes_max=stream.pick(ENTRIES_BYTES_MAX),
+        append_bytes_max=stream.pick(TIGHT_APPENDS_BYTES_MAX if tight else APPENDS_BYTES_MAX),
+        inflight_messages_max=stream.pick(TIGHT_WINDOWS_MESSAGES_MAX if tight else WINDOWS_MESSAGES_MAX),
+        inflight_bytes_max=stream.pick(TIGHT_WINDOWS_BYTES_MAX if tight else WINDOWS_BYTES_MAX),
+        uncommitted_bytes_max=stream.pick(UNCOMMITTED_BYTES_MAX),
+        reads_waiting_max=stream.pick(READS_WAITING_MAX),
+    )
+
+
+def draw_network(product: ProductOptions, stream: Stream, *, tight: bool) -> NetworkOdds:
     # The slowest single message takes ten times its link's typical delay: half an election timeout at most.
-    slowest_ns = product.election_timeout_ns // 20
+    slowest_ns = product.election_timeout_ns // (200 if tight else 20)
     delay_ns_max = min(stream.pick((500 * US, 2 * MS, 5 * MS, 50 * MS)), slowest_ns)
     return NetworkOdds(
         delay_ns_min=delay_ns_max // 10,
         delay_ns_max=delay_ns_max,
-        loss_ppm_max=stream.pick(ODDS_PPM),
+        loss_ppm_max=min(stream.pick(ODDS_PPM), TIGHT_LOSS_PPM_MAX if tight else PPM),
         duplicate_ppm_max=stream.pick(ODDS_PPM),
         reorder_ppm_max=stream.pick(ODDS_PPM),
         encoded=stream.chance(ENCODED_PPM),
@@ -111,7 +142,7 @@ def draw_traits(count: int, stream: Stream) -> tuple[NodeTraits, ...]:
         NodeTraits(
             drift_ppm=stream.between(-drift_ppm_max, drift_ppm_max),
             wall_offset_ns=stream.between(-wall_ns_max, wall_ns_max),
-            turn_ns=turn_ns if stream.chance(PPM // 2) else 0,
+            turn_ns=0 if stream.chance(PROMPT_PPM) else turn_ns,
         )
         for _ in range(count)
     )

@@ -90,7 +90,7 @@ class World:
         self._judges = judges
         traits = plan.traits or (NodeTraits(),) * len(plan.nodes)
         self._nodes = {
-            name: Node(_config(plan, name), node_traits, plan.disk, plan.seed, self.around)
+            name: Node(_config(plan, name), plan.limits, node_traits, plan.disk, plan.seed, self.around)
             for name, node_traits in zip(plan.nodes, traits, strict=True)
         }
         self._clients = [

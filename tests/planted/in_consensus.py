@@ -155,6 +155,15 @@ BUGS_IN_CONSENSUS = (
         ),
     ),
     bug(
+        "older-term-committed-by-counting",
+        "a leader commits entries of earlier terms by counting their copies",
+        (
+            REPLICATION,
+            "if index > log.commit_index and log.term_at(index) == state.term:",
+            "if index > log.commit_index:",
+        ),
+    ),
+    bug(
         "serves-before-its-first-commit",
         "a new leader serves before anything of its own term is committed",
         (

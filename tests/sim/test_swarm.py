@@ -1,13 +1,14 @@
 """What seeds draw: everything that the product promises to survive, nothing that it does not, and never twice the same."""
 
+from bisect import bisect
 from collections import Counter
 from typing import get_args
 
 import pytest
 
-from bankd.sim.plan import Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Plan, Rot, Wipe
+from bankd.sim.plan import ClockJump, Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Plan, Rot, Wipe
 from bankd.sim.swarm import draw
-from tests.sim.worlds import S, judged
+from tests.sim.worlds import MS, S, judged
 
 SEEDS = range(200)
 PLANS = [draw(seed, safety_ns=20 * S) for seed in SEEDS]
@@ -24,9 +25,40 @@ def test_every_kind_is_missing_in_most_runs() -> None:
     assert all(5 <= count <= 160 for count in runs.values()), runs
 
 
-def test_runs_have_three_to_seven_nodes_and_one_to_eight_clients() -> None:
+def test_runs_have_three_to_seven_nodes_and_one_to_a_hundred_clients() -> None:
     assert {len(plan.nodes) for plan in PLANS} == {3, 4, 5, 6, 7}
-    assert {plan.clients for plan in PLANS} == {1, 2, 4, 8}
+    assert {plan.clients for plan in PLANS} == {1, 2, 4, 8, 30, 100}
+
+
+def test_crowds_call_at_once_in_many_runs() -> None:
+    """So that an entry holds many commands."""
+    assert sum(crowd(plan) >= 20 for plan in PLANS) >= 50
+
+
+def crowd(plan: Plan) -> int:
+    """The most calls within 20 ms."""
+    times = [operation.at_ns for operation in plan.operations if operation.at_ns > 1 * S]
+    return max((bisect(times, at_ns + 20 * MS) - place for place, at_ns in enumerate(times)), default=0)
+
+
+def test_most_calls_are_made_while_something_goes_wrong() -> None:
+    met = sorted(calls_at_faults(plan) for plan in PLANS if plan.faults)
+    assert met[len(met) // 2] >= 100
+    assert sum(count < 10 for count in met) < len(met) // 10
+
+
+def calls_at_faults(plan: Plan) -> int:
+    lasting = [(fault.at_ns, fault.at_ns + fault.for_ns) for fault in plan.faults if not isinstance(fault, ClockJump)]
+    return sum(any(begin <= one.at_ns <= end for begin, end in lasting) for one in plan.operations)
+
+
+def test_follower_is_sent_an_entry_at_a_time_only_where_there_is_little_to_send() -> None:
+    slow = [plan for plan in PLANS if plan.limits.append_bytes_max < 1_000 or plan.limits.inflight_messages_max < 8]
+    assert 10 <= len(slow) <= 60
+    for plan in slow:
+        assert len(plan.operations) <= 150 + 20  # which open the accounts
+        assert plan.network.loss_ppm_max <= 20_000
+        assert 100 * 2 * plan.network.delay_ns_max <= plan.product.election_timeout_ns
 
 
 @pytest.mark.parametrize("plan", PLANS[:40], ids=lambda plan: f"seed-{plan.seed}")
