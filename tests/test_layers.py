@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 PURE = frozenset({"types", "errors", "status", "ledger", "raft", "replica", "sim"})
 PURE_MODULES = frozenset({
     "__future__", "abc", "array", "attrs", "bisect", "collections", "enum", "functools", "google_crc32c", "hashlib",
-    "heapq", "itertools", "math", "operator", "re", "struct", "types", "typing", "unicodedata", "zlib",
+    "heapq", "itertools", "math", "operator", "re", "struct", "textwrap", "types", "typing", "unicodedata", "zlib",
 })  # fmt: skip
 ALSO_PURE = {"sim": {"pathlib"}}  # the simulated disk knows paths as names
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "id", "exec", "eval", "__import__"})

@@ -13,33 +13,34 @@ Limits: of heartbeats no more is kept than how many messages a turn sent: shown,
 
 from array import array
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
 from bankd.errors import NodeError, Refusal
 from bankd.ledger.commands import AccountCreated, TransfersDone
-from bankd.ledger.queries import BalanceFound
+from bankd.ledger.queries import Answer, BalanceFound, NotFound, TransferFound
 from bankd.raft.messages import (
     AppendRequest,
     AppendResponse,
     HeartbeatRequest,
     HeartbeatResponse,
     Message,
+    ReadIndexRequest,
     ReadIndexResponse,
     VoteRequest,
     VoteResponse,
 )
 from bankd.raft.ready import LogTruncated, Persist, RoleChanged
 from bankd.replica.core import Replica
-from bankd.replica.effects import Effects, ReadDone, Result
+from bankd.replica.effects import AGE_UNKNOWN_MS, Effects, ReadDone, Result
 from bankd.replica.events import Event
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Balance, Fault, Move, Open, Request
-from bankd.sim.plan_text import fault_text
-from bankd.sim.trace_columns import Note, Value, laid_out
+from bankd.sim.plan import Fault, Request
+from bankd.sim.plan_text import fault_text, request_words
+from bankd.sim.trace_columns import WIDTH, Note, Value, laid_out
 from bankd.storage.recovery import Recovered
-from bankd.types import NodeId
+from bankd.types import ROW_ID_CONFLICT, ROW_MALFORMED, NodeId, TransferStatus
 
 WORLD: Final = NodeId("world")  # the column of what happens to no single node
 CLIENTS: Final = NodeId("clients")
@@ -47,6 +48,12 @@ CLIENTS: Final = NodeId("clients")
 BEATS: Final = frozenset({HeartbeatRequest, HeartbeatResponse})
 NOTES_PER_HASH: Final = 256  # one update for so many
 NUMBERS_PER_HASH: Final = 6 * NOTES_PER_HASH
+
+OUTCOMES: Final[Mapping[int, str]] = {
+    **{status: status.name.removeprefix("COMMITTED_").lower() for status in TransferStatus},
+    ROW_ID_CONFLICT: "id_conflict",
+    ROW_MALFORMED: "malformed",
+}
 
 
 class Trace:
@@ -111,18 +118,7 @@ class Trace:
     # What happens to clients
 
     def called(self, now_ns: int, client: int, operation: int, request: Request) -> None:
-        match request:
-            case Open(account=account, balance=balance):
-                self.note(now_ns, CLIENTS, "open", client, operation, account, balance)
-            case Move(tx_ids=tx_ids, sources=sources, targets=targets, amounts=amounts):
-                rows = f"{len(tx_ids)} rows"
-                self.note(
-                    now_ns, CLIENTS, "move", client, operation, rows, tx_ids[0], sources[0], targets[0], amounts[0]
-                )
-            case Balance(account=account, kind=kind):
-                self.note(now_ns, CLIENTS, "read", client, operation, account, kind.value)
-            case _:
-                self.note(now_ns, CLIENTS, "read", client, operation, request.tx_id, request.kind.value)
+        self.note(now_ns, CLIENTS, "call", client, operation, *request_words(request))
 
     def answered(self, now_ns: int, client: int, operation: int, result: Result | None) -> None:
         self.note(now_ns, CLIENTS, "answer", client, operation, *_told(result))
@@ -144,16 +140,19 @@ class Trace:
         both.update(self._numbers_hash.digest())
         return int.from_bytes(both.digest(), "little")
 
-    def lines(self) -> list[str]:
+    def lines(self, width: int = WIDTH) -> list[str]:
         """The last events, oldest first, in columns: time in seconds, one column a node, one for the clients."""
         kept = sorted(pair for ring in self._rings.values() for pair in ring)
-        return laid_out(self._columns, [note for _, note in kept])
+        return laid_out(self._columns, [note for _, note in kept], width)
 
-    def report(self, violation: Violation, step: int) -> str:
-        """Everything that a person needs first: what was violated, where and when, and the last events."""
+    def report(self, violation: Violation, step: int, width: int = WIDTH) -> str:
+        """Everything that a person needs first: what was violated, where and when, and the last events.
+
+        `width`: of the page, in characters; the first line may be longer, for terminals to wrap.
+        """
         where = f" on {violation.node}" if violation.node else ""
         head = f"{violation.invariant} violated{where} at {violation.at_ns / 1e9:.6f} s, step {step}: {violation.text}"
-        return "\n".join([head, "", *self.lines()])
+        return "\n".join([head, "", *self.lines(width)])
 
     # Parts
 
@@ -181,6 +180,8 @@ class Trace:
             case VoteResponse(granted=granted, pre_vote=pre_vote):
                 kind = ("pre-vote" if pre_vote else "vote") + (" yes" if granted else " no")
                 self.note(now_ns, node, kind, to, term, after_write)
+            case ReadIndexRequest():
+                self.note(now_ns, node, "ask read index", to, term)
             case ReadIndexResponse(index=index, refused=refused):
                 self.note(now_ns, node, "read index", to, term, index, int(refused))
             case _:
@@ -202,12 +203,28 @@ def _told(result: Result | None) -> tuple[Value, ...]:
         case Refusal(reason=reason):
             return (reason,)
         case TransfersDone(index=index, outcomes=outcomes):
-            return ("moved", index, outcomes.hex())
+            return (*(OUTCOMES[outcome] for outcome in outcomes), "at", index)
         case AccountCreated(success=success, index=index):
-            return ("opened" if success else "not opened", index)
-        case ReadDone(answer=BalanceFound(balance=balance), index=index, age_ms=age_ms):
-            return ("read", index, age_ms, balance)
+            return ("opened" if success else "not opened", "at", index)
         case ReadDone(answer=answer, index=index, age_ms=age_ms):
-            return ("read", index, age_ms, str(answer))
+            return (_found(answer), "as of", index, *_age(age_ms))
         case _:
             return (str(result),)
+
+
+def _found(answer: Answer) -> Value:
+    match answer:
+        case BalanceFound(balance=balance):
+            return balance
+        case TransferFound(record=record):
+            return f"{record.amount} {record.source} -> {record.target} {OUTCOMES[record.status]} at {record.index}"
+        case NotFound():
+            return "not found"
+        case _:
+            return str(answer)
+
+
+def _age(age_ms: int) -> tuple[Value, ...]:
+    if age_ms == AGE_UNKNOWN_MS:
+        return ("and of unknown age",)
+    return ("and", age_ms, "ms old") if age_ms else ()

@@ -3,14 +3,20 @@
 import subprocess
 import sys
 
+import pytest
+
 from bankd.errors import Code, LogDamaged, Refusal
+from bankd.ledger.commands import TransferRecord, TransfersDone
+from bankd.ledger.queries import NotFound, TransferFound
+from bankd.replica.effects import AGE_UNKNOWN_MS, ReadDone
 from bankd.sim.judges import Violation
-from bankd.sim.trace import WORLD, Trace
-from bankd.sim.trace_columns import WIDTH_MAX
-from bankd.types import NodeId
-from tests.sim.judged import MS, N1, N2, N3, SECOND, A, Judged, balance, move, opening
+from bankd.sim.trace import CLIENTS, WORLD, Trace
+from bankd.sim.trace_columns import WIDTH, text
+from bankd.types import LogIndex, NodeId, TimeNs, TransferStatus, TxId
+from tests.sim.judged import MS, N1, N2, N3, SECOND, A, B, Judged, balance, move, opening
 
 SEVEN = tuple(NodeId(f"n{number}") for number in range(1, 8))
+TRANSFER = TransferRecord(TxId("t1"), A, B, 30, TransferStatus.COMMITTED_INSUFFICIENT_FUNDS, LogIndex(9), TimeNs(0))
 
 
 def a_run() -> Judged:
@@ -25,8 +31,8 @@ def a_run() -> Judged:
 
 
 def words(group: Judged) -> list[str]:
-    """The lines without their times."""
-    return [line[13:].strip() for line in group.trace.lines()]
+    """The lines without their times, and the bars in front."""
+    return [line[13:].lstrip("| ") for line in group.trace.lines()]
 
 
 def test_every_kind_of_event_has_its_words() -> None:
@@ -42,15 +48,16 @@ def test_every_kind_of_event_has_its_words() -> None:
         "durable w1",
         "leader@2 (elected)",
         "follower@2 of n1 (leader_heard)",
-        "append 2..2@2 -> n2 commit 1",
+        "append 2@2 -> n2 commit 1",
         "append ok 2@2 -> n1 after w2",
         "c1.1 open a 100",
-        "c1.1 is told opened 3",
-        "c1.2 read a linearizable",
+        "c1.1 is told opened at 3",
+        "c1.2 balance a linearizable",
+        "ask read index @2 -> n1",
         "read index 3 @2 -> n2",
-        "c1.2 is told read 3 0 100",
-        "c1.3 move 1 rows t1 a b 30",
-        "c1.3 is told moved 4 03",
+        "c1.2 is told 100 as of 3",
+        "c1.3 move t1 a b 30",
+        "c1.3 is told invalid_account at 4",
         "end crash",
         "leader@3 (elected)",
     ):
@@ -64,13 +71,13 @@ def test_events_stand_in_the_column_of_their_node() -> None:
     trace.answered(2 * SECOND, 1, 7, None)
     trace.answered(2 * SECOND, 1, 8, Refusal(Code.UNAVAILABLE, "NO_LEADER", "none"))
     trace.refused(61 * SECOND, N1, LogDamaged("a bit flipped"))
-    assert trace.lines() == [
-        "time (s)     world                         n1                            n2                            clients",
-        "   1.500000                                                              freeze 300",
+    assert trace.lines(80) == [
+        "   time (s)  world  n1     n2     clients",
+        "   1.500000  |      |      freeze 300",
         "   1.500001  cut n1 n2",
-        "   2.000000                                                                                            c1.7 is told unknown",
-        "   2.000000                                                                                            c1.8 is told NO_LEADER",
-        "  61.000000                                will not start: LOG_DAMAGED",
+        "   2.000000  |      |      |      c1.7 is told unknown",
+        "   2.000000  |      |      |      c1.8 is told NO_LEADER",
+        "  61.000000  |      will not start: LOG_DAMAGED",
     ]
 
 
@@ -79,20 +86,50 @@ def test_a_quiet_column_keeps_its_events_beside_a_busy_one() -> None:
     trace.note(1, N1, "first")
     for number in range(100):
         trace.note(2, N2, "busy", number)
-    assert [line.split()[1:] for line in trace.lines()[1:]] == [
-        ["first"],
-        ["busy", "97"],
-        ["busy", "98"],
-        ["busy", "99"],
+    assert [line[13:].lstrip("| ") for line in trace.lines()[1:]] == ["first", "busy 97", "busy 98", "busy 99"]
+
+
+@pytest.mark.parametrize("width", [80, 100, WIDTH, 200])
+def test_what_comes_to_the_edge_of_the_page_goes_on_below(width: int) -> None:
+    trace = Trace(SEVEN)
+    said = [f"word{number}" for number in range(40)]
+    for column in (WORLD, *SEVEN, CLIENTS):
+        trace.note(0, column, *said)
+    lines = trace.lines(width)
+    assert max(map(len, lines)) <= width
+    assert [word for line in lines for word in line.split() if word.startswith("word")] == said * 9
+
+
+def test_a_call_stays_in_its_column_when_it_goes_on_below() -> None:
+    trace = Trace(SEVEN)
+    trace.answered(SECOND, 1, 7, ReadDone(TransferFound(TRANSFER), LogIndex(12_345), AGE_UNKNOWN_MS))
+    assert trace.lines(80)[1:] == [
+        "   1.000000  |      |   |   |   |   |   |   |   c1.7 is told 30 a -> b",
+        "             |      |   |   |   |   |   |   |     insufficient_funds at 9 as of",
+        "             |      |   |   |   |   |   |   |     12345 and of unknown age",
     ]
 
 
-def test_no_line_is_wider_than_the_page() -> None:
+def test_a_page_too_narrow_for_its_columns_is_left_on_the_right_and_loses_no_word() -> None:
     trace = Trace(SEVEN)
-    for column in SEVEN:
-        trace.note(0, column, "x" * 300)
-    assert {len(line) for line in trace.lines()[1:]} == {WIDTH_MAX}
-    assert all(line.endswith("...") for line in trace.lines()[1:])
+    said = [f"word{number}" for number in range(20)]
+    trace.note(0, CLIENTS, *said)
+    assert [word for line in trace.lines(40) for word in line.split() if word.startswith("word")] == said
+
+
+def test_of_many_rows_the_first_is_shown_and_every_outcome() -> None:
+    row = ("t1", "a", "b", 30)
+    assert text("call", (1, 7, "move", *row)) == "c1.7 move t1 a b 30"
+    assert text("call", (1, 7, "move", *row, "t2", "a", "b", 1, "t3", "b", "a", 2)) == "c1.7 move t1 a b 30 and 2 more"
+    trace = Trace((N1,))
+    trace.answered(0, 1, 7, TransfersDone(LogIndex(4), TimeNs(0), bytes([1, 2, 255]), {}))
+    assert trace.lines()[1].endswith("  c1.7 is told ok insufficient_funds id_conflict at 4")
+
+
+def test_a_stale_answer_says_how_old_it_is() -> None:
+    trace = Trace((N1,))
+    trace.answered(0, 1, 7, ReadDone(NotFound(), LogIndex(4), 5))
+    assert trace.lines()[1].endswith("c1.7 is told not found as of 4 and 5 ms old")
 
 
 def test_a_report_begins_with_what_was_violated() -> None:
@@ -100,6 +137,8 @@ def test_a_report_begins_with_what_was_violated() -> None:
     report = group.trace.report(Violation("S4", "rewrites entry 2", 1_250 * MS, N3), 77).splitlines()
     assert report[0] == "S4 violated on n3 at 1.250000 s, step 77: rewrites entry 2"
     assert report[2:] == group.trace.lines()
+    narrow = group.trace.report(Violation("S4", "rewrites entry 2", 1_250 * MS, N3), 77, 80).splitlines()
+    assert narrow[2:] == group.trace.lines(80) != group.trace.lines()
 
 
 def test_equal_runs_have_equal_digests_whenever_they_are_asked_for() -> None:
