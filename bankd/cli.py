@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
-from math import inf
+from math import nan
 from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
@@ -151,7 +151,7 @@ def declare_init(parser: Parser) -> None:
 
 def declare_demo(parser: Parser) -> None:
     flags = parser.flags
-    flags.add_argument("--nodes", metavar="N", type=int, default=3, choices=range(1, 10), help="1 to 9; default: 3")
+    flags.add_argument("--nodes", metavar="N", type=whole(1, 9), default=3, help="1 to 9; default: 3")
     flags.add_argument(
         "--gateway", action=argparse.BooleanOptionalAction, default=True, help="serve gRPC too; default: yes"
     )
@@ -162,19 +162,24 @@ def declare_demo(parser: Parser) -> None:
 def declare_sim(parser: Parser) -> None:
     flags = parser.flags
     which = flags.add_mutually_exclusive_group()
-    which.add_argument("--seed", metavar="N", type=int, help="run this seed and show what happened")
+    which.add_argument("--seed", metavar="N", type=whole(0, SEED_MAX), help="run this seed and show what happened")
     which.add_argument("--plan", metavar="FILE", type=Path, help="run a plan that is kept as text")
-    which.add_argument("--from", metavar="N", type=int, dest="first", help="first of many seeds; default: drawn")
-    flags.add_argument("--nodes", metavar="N", type=int, choices=range(1, 8), help="1 to 7; default: drawn, 3 to 7")
-    flags.add_argument("--seconds", metavar="S", type=positive, help="simulated, with faults; default: 60")
+    which.add_argument(
+        "--from", metavar="N", type=whole(0, SEED_MAX), dest="first", help="first of many seeds; default: drawn"
+    )
+    flags.add_argument("--nodes", metavar="N", type=whole(1, 7), help="1 to 7; default: drawn, 3 to 7")
+    flags.add_argument("--seconds", metavar="S", type=whole(1, DAY_S), help="simulated, with faults; default: 60")
     flags.add_argument("--shrink", action="store_true", help="look for the smallest plan in which the same breaks")
     flags.add_argument("--transcript", metavar="FILE", type=Path, help="write the plan as text, shrunk if so asked")
     flags.add_argument("--trace", action="store_true", help="show every event, in columns")
     flags.add_argument(
-        "--count", metavar="M", type=positive, help="so many seeds; default: 500, or no end with --hours"
+        "--count",
+        metavar="M",
+        type=whole(1, COUNT_MAX),
+        help="so many seeds; default: 500, or no end with --hours",
     )
-    flags.add_argument("--hours", metavar="H", type=span, help="begin no seed after so long")
-    flags.add_argument("--jobs", metavar="J", type=positive, help="processes; default: one for each core")
+    flags.add_argument("--hours", metavar="H", type=hours, help="begin no seed after so long")
+    flags.add_argument("--jobs", metavar="J", type=whole(1, JOBS_MAX), help="processes; default: one for each core")
     flags.add_argument(
         "--failures",
         metavar="FILE",
@@ -189,18 +194,32 @@ MANY_RUNS: Final = ("count", "hours", "jobs", "failures")
 SEEDS: Final = ("nodes", "seconds")
 
 
-def positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError
-    return number
+SEED_MAX: Final = 2**63 - 1
+COUNT_MAX: Final = 10**12  # years of work
+JOBS_MAX: Final = 1_000  # each is a process
+DAY_S: Final = 86_400
+HOURS_MAX: Final = 100_000  # ten years and more
 
 
-def span(word: str) -> float:
-    number = float(word)
-    if not 0 < number < inf:
-        raise ValueError
-    return number
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Read a whole number within these limits."""
+
+    def read(word: str) -> int:
+        if word.isdecimal() and low <= int(word) <= high:
+            return int(word)
+        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from {low} to {high}")
+
+    return read
+
+
+def hours(word: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = nan
+    if 0 < number <= HOURS_MAX:
+        return number
+    raise argparse.ArgumentTypeError(f"{word!r} is no number above 0, and at most {HOURS_MAX}")
 
 
 def declare_check_history(parser: Parser) -> None:
