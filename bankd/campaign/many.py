@@ -1,7 +1,7 @@
 """The campaign: as many seeds as were asked for, on all cores, until the time is up or somebody has seen enough.
 
 Every failing seed goes to a file at once, as the line that replays it, so that nothing is lost with
-the terminal. Ctrl-C ends it in order: with the table of what was run, and the command that goes on from there.
+the terminal. Ctrl-C and SIGTERM end it in order: with the table of what was run, and the command that goes on from there.
 """
 
 import json
@@ -9,19 +9,21 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Final, TextIO
 
 import attrs
 
+from bankd.campaign.endings import endings_interrupt, ignore_endings
 from bankd.campaign.run import SECONDS, Ran, Seed, run_seed
-from bankd.campaign.tally import CLEAR_LINE, HOUR_S, Failure, Tally
+from bankd.campaign.tally import HOUR_S, Failure, Tally
+from bankd.campaign.terminal import CLEAR_LINE, width_of
 from bankd.campaign.workers import Done, Lost, Workers
 from bankd.errors import Exit
 
-SEED_S_MAX: Final = 300.0  # of real time: about a hundred times what a run takes
+SEED_S_MAX: Final = 300.0  # in which the campaign itself ran: about a hundred times what a run takes
 REDRAW_S: Final = 0.2  # the line on a terminal
 REPORT_S: Final = 30.0  # a line elsewhere
 SEEDS_END: Final = 10**12  # short enough to type
@@ -71,15 +73,19 @@ class Campaign:
         return min(self._open, default=self._next)
 
     def carry_out(self, progress: "Progress") -> None:
-        """Run the seeds. Returns early, with `interrupted`, on Ctrl-C."""
-        try:
-            with Workers(self._run, jobs=self.order.jobs, limit_s=self._seed_s_max) as workers:
+        """Run the seeds. Returns early, with `interrupted`, on Ctrl-C and SIGTERM."""
+        with (
+            endings_interrupt(),
+            Workers(self._run, jobs=self.order.jobs, limit_s=self._seed_s_max) as workers,
+        ):
+            try:
                 for came in workers.each(self._begun()):
                     self._take(came, progress)
-        except KeyboardInterrupt:
-            self.interrupted = True
-        finally:
-            progress.hide()
+            except KeyboardInterrupt:
+                ignore_endings()
+                self.interrupted = True
+            finally:
+                progress.hide()
 
     def _begun(self) -> Iterator[Seed]:
         for seed in self.order.seeds():
@@ -123,7 +129,7 @@ class Progress:
         self._next_s = self._now_s() + self._pause_s
         line = tally.progress(elapsed_s)
         # A longer line would wrap, and only its last part be drawn over.
-        self._write(f"{CLEAR_LINE}{line[: get_terminal_size().columns - 1]}" if self._drawn_over else f"{line}\n")
+        self._write(f"{CLEAR_LINE}{line[: width_of(self._stream) - 1]}" if self._drawn_over else f"{line}\n")
 
     def hide(self) -> None:
         if self._drawn_over:
@@ -145,7 +151,7 @@ def fresh() -> int:
 
 def run(order: Order, *, as_json: bool) -> int:
     """Carry out an order, print its table to stdout, and return the exit code."""
-    campaign = Campaign(order)
+    campaign = Campaign(order, partial(run_seed, width=width_of(sys.stderr)))
     print(f"seeds from {order.first} on, on {order.jobs} processes (Ctrl-C ends it in order)", file=sys.stderr)
     campaign.carry_out(Progress(sys.stderr))
     print(json.dumps(summary(campaign)) if as_json else campaign.tally.table(campaign.elapsed_s, order.jobs))

@@ -1,15 +1,22 @@
-"""One run in full: what happened, what broke, and a smaller plan in which the same breaks."""
+"""One run in full: what happened, what broke, and a smaller plan in which the same breaks.
+
+Shrinking takes minutes. Ctrl-C and SIGTERM end it in order: with the smallest plan found until then.
+"""
 
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from bankd.campaign.endings import endings_interrupt
 from bankd.campaign.run import EVENTS_KEPT, NS, Broken, Ran, Seed, carry_out
-from bankd.campaign.tally import CLEAR_LINE, GAP
+from bankd.campaign.tally import GAP
+from bankd.campaign.terminal import CLEAR_LINE, width_of
 from bankd.errors import Exit, FileUnusable
 from bankd.sim.plan import Plan
 from bankd.sim.plan_text import dumps, loads
@@ -50,57 +57,85 @@ def run_file(file: Path, wish: Wish) -> int:
 
 def show(plan: Plan, command: str, wish: Wish) -> int:
     """Run a plan and print what came of it; returns the exit code. A violation is reported in full."""
-    ran, trace = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT)
+    ran, trace = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT, width_of(sys.stdout))
     if not wish.json:
         print("\n".join(told(plan, ran, trace, command, wish)), flush=True)
-    shrunk = smaller(plan, ran.broken) if ran.broken is not None and wish.shrink else None
-    text = heading(ran, command) + dumps(shrunk or plan)
+    smaller = shrunk(plan, ran.broken) if ran.broken is not None and wish.shrink else None
+    text = transcript(plan, ran, smaller, command)
     if wish.json:
-        print(json.dumps(summary(ran, command) | ({} if shrunk is None else {"shrunk": text})))
+        print(json.dumps(summary(ran, command) | shrunk_summary(smaller, text)))
     if wish.transcript is not None:
         try:
             save(wish.transcript, text)
         except FileUnusable:
-            if shrunk is not None and not wish.json:
+            if smaller is not None and not wish.json:
                 print(f"\n{text}", end="")  # minutes of work, not to be lost with the file
             raise
-    elif shrunk is not None and not wish.json:
+    elif smaller is not None and not wish.json:
         print(f"\n{text}", end="")
+    if smaller is not None and smaller.end is End.INTERRUPTED:
+        return Exit.INTERRUPTED
     return Exit.OK if ran.broken is None else Exit.UNHEALTHY
 
 
 def told(plan: Plan, ran: Ran, trace: Trace, command: str, wish: Wish) -> Sequence[str]:
     faults = ", ".join(f"{count} {kind}" for kind, count in sorted(ran.faults.items()))
-    lines = [*trace.lines(), ""] if wish.trace else []
-    if ran.broken is not None:
-        lines += [ran.broken.report.rstrip(), ""]
     return [
-        *lines,
+        *([*trace.lines(width_of(sys.stdout)), ""] if wish.trace else []),
+        *([ran.broken.report.rstrip(), ""] if ran.broken is not None else []),
         f"seed {plan.seed}{GAP}{ran.nodes} nodes{GAP}{len(plan.operations)} calls{GAP}faults: {faults or 'none'}",
         f"{ran.simulated_ns / NS:.3f} s simulated{GAP}{ran.events:,} events{GAP}{ran.acknowledged:,} calls acknowledged"
         f"{GAP}{ran.elections:,} leaders elected{GAP}trace {ran.digest}",
-        "No invariant broke." if ran.broken is None else f"{ran.broken.invariant} broke. To see it again: {command}",
+        *verdict(ran.broken, command),
     ]
 
 
-def smaller(plan: Plan, broken: Broken) -> Plan:
-    """The smallest plan found in which the same breaks."""
+def verdict(broken: Broken | None, command: str) -> Sequence[str]:
+    """The last lines: what broke is said once more, since a report may be longer than a terminal is high."""
+    if broken is None:
+        return ["No invariant broke."]
+    return [f"{broken.invariant} broke: {broken.sentence}", f"To see it again: {command}"]
+
+
+class End(Enum):
+    """Why a shrinking ended, as it is told."""
+
+    MINIMAL = "nothing more can go"
+    RUNS_SPENT = "the runs are used up, and more may go"
+    INTERRUPTED = "it was interrupted, and more may go"
+
+
+@attrs.define
+class Smaller:
+    """The smallest plan found so far in which the same breaks."""
+
+    plan: Plan
+    runs: int = 1
+    end: End = End.INTERRUPTED
+
+    def take(self, runs: int, best: Plan) -> None:
+        self.plan, self.runs = best, runs
+        if sys.stderr.isatty():
+            print(f"{CLEAR_LINE}{runs} runs: {sizes(best)} are left", end="", file=sys.stderr, flush=True)
+
+
+def shrunk(plan: Plan, broken: Broken) -> Smaller:
+    """Look for the smallest plan in which the same breaks, and say what came of it."""
 
     def breaks(candidate: Plan) -> str | None:
         found = carry_out(candidate)[0].broken
         return found.kind if found is not None else None
 
-    def report(runs: int, best: Plan) -> None:
-        if sys.stderr.isatty():
-            print(f"{CLEAR_LINE}{runs} runs: {sizes(best)} are left", end="", file=sys.stderr, flush=True)
-
-    shrunk = shrink(plan, breaks, runs_max=RUNS_MAX, report=report)
-    assert shrunk is not None, f"{broken.kind} broke once and not again: the run depends on more than its plan"
-    ended = "nothing more can go" if shrunk.minimal else "the runs are used up"
+    smaller = Smaller(plan)
+    with endings_interrupt(), suppress(KeyboardInterrupt):
+        found = shrink(plan, breaks, runs_max=RUNS_MAX, report=smaller.take)
+        assert found is not None, f"{broken.kind} broke once and not again: the run depends on more than its plan"
+        smaller.end = End.MINIMAL if found.minimal else End.RUNS_SPENT
     was = f"{len(plan.nodes)} nodes, {len(plan.faults)} faults, {len(plan.operations)} calls"
     hidden = CLEAR_LINE if sys.stderr.isatty() else ""
-    print(f"{hidden}{was} became {sizes(shrunk.plan)} in {shrunk.runs} runs; {ended}", file=sys.stderr)
-    return shrunk.plan
+    became = f"{was} became {sizes(smaller.plan)} in {smaller.runs} runs; {smaller.end.value}"
+    print(f"{hidden}{became}", file=sys.stderr)
+    return smaller
 
 
 def sizes(plan: Plan) -> str:
@@ -115,9 +150,18 @@ def save(file: Path, text: str) -> None:
     print(f"{file} written (to run it: bankd sim --plan {file})", file=sys.stderr)
 
 
-def heading(ran: Ran, command: str) -> str:
-    showed = "" if ran.broken is None else f"# {ran.broken.invariant}: {ran.broken.sentence}\n"
-    return f"{showed}# from: {command}\n"
+def transcript(plan: Plan, ran: Ran, smaller: Smaller | None, command: str) -> str:
+    """The smallest plan there is as text, with what it showed and where it came from."""
+    lines = [] if ran.broken is None else [f"# {ran.broken.invariant}: {ran.broken.sentence}"]
+    lines.append(f"# from: {command}")
+    if smaller is not None and smaller.end is not End.MINIMAL:
+        lines.append(f"# shrunk in {smaller.runs} runs; {smaller.end.value}")
+    return "\n".join([*lines, dumps(plan if smaller is None else smaller.plan)])
+
+
+def shrunk_summary(smaller: Smaller | None, text: str) -> dict[str, object]:
+    """What `--shrink` adds to the promise of `--json`."""
+    return {} if smaller is None else {"shrunk": text, "minimal": smaller.end is End.MINIMAL}
 
 
 def summary(ran: Ran, command: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ from bankd.sim.judges import Judges
 from bankd.sim.plan import Plan
 from bankd.sim.plan_text import word_of
 from bankd.sim.trace import Trace
+from bankd.sim.trace_columns import WIDTH
 
 SECONDS: Final = 60  # simulated, of the faults' phase
 EVENTS_KEPT: Final = 64  # of each column
@@ -78,8 +79,8 @@ class Ran:
     broken: Broken | None
 
 
-def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT) -> tuple[Ran, Trace]:
-    """Run a plan under all judges."""
+def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT, width: int = WIDTH) -> tuple[Ran, Trace]:
+    """Run a plan under all judges. `width`: of the report of a violation, in characters."""
     trace = Trace(plan.nodes, events_kept)
     outcome = world.run(plan, judges=Judges(plan), trace=trace)
     ran = Ran(
@@ -90,18 +91,19 @@ def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT) -> tuple[Ran, Trace]:
         acknowledged=outcome.acknowledged,
         elections=outcome.elections,
         digest=f"{trace.digest:016x}",
-        broken=broken(outcome, trace),
+        broken=broken(outcome, trace, width),
     )
     return ran, trace
 
 
-def broken(outcome: world.Outcome, trace: Trace) -> Broken | None:
+def broken(outcome: world.Outcome, trace: Trace, width: int) -> Broken | None:
     violation, step = outcome.violation, outcome.events
     if violation is None:
         return None
-    return Broken(violation.invariant, violation.text, violation.at_ns, step, trace.report(violation, step))
+    report = trace.report(violation, step, width)
+    return Broken(violation.invariant, violation.text, violation.at_ns, step, report)
 
 
-def run_seed(seed: Seed) -> Ran:
+def run_seed(seed: Seed, width: int = WIDTH) -> Ran:
     """The work of a worker's process."""
-    return carry_out(seed.plan())[0]
+    return carry_out(seed.plan(), width=width)[0]

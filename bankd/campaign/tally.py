@@ -10,7 +10,6 @@ from bankd.campaign.run import NS, Broken, Ran, Seed
 
 HOUR_S: Final = 3600
 GAP: Final = "  "
-CLEAR_LINE: Final = "\r\x1b[K"  # of a terminal
 
 
 @attrs.define

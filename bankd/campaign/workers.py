@@ -5,13 +5,13 @@ too long costs its process and is told of as `Lost`, as is one whose process end
 
 Rules
 - Processes are spawned, so that a worker has nothing of its parent but what it was sent: the same run in each.
-- Ctrl-C goes to the parent alone, which decides; workers are started with SIGINT blocked, and keep it so.
+- Ctrl-C and SIGTERM are for the parent alone, which decides; workers are started with both blocked, and keep it so.
+- Only time in which the parent ran counts (`own_time`): who stops a campaign stops all of it, and loses no item.
 - A parent that is killed leaves nobody behind: its workers read the end of their pipe after the item at hand.
 """
 
 import multiprocessing
 import signal
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +21,9 @@ from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 import attrs
+
+from bankd.campaign.endings import ENDINGS
+from bankd.campaign.own_time import LOOK_S, OwnTime
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -49,8 +52,8 @@ class Worker(Generic[T, R]):
         self.connection, other_end = SPAWN.Pipe()
         self._process = SPAWN.Process(target=serve, args=(work, other_end), daemon=True)
         self._item: T | None = None
-        self.deadline_s = 0.0
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.deadline_s = 0.0  # in own time
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
         try:
             self._process.start()
         finally:
@@ -62,9 +65,9 @@ class Worker(Generic[T, R]):
         assert self._item is not None, "the worker was given nothing"
         return self._item
 
-    def begin(self, item: T, limit_s: float) -> None:
+    def begin(self, item: T, deadline_s: float) -> None:
         self._item = item
-        self.deadline_s = time.monotonic() + limit_s
+        self.deadline_s = deadline_s
         with suppress(BrokenPipeError):  # it died: its end of the pipe says so
             self.connection.send(item)
 
@@ -108,13 +111,14 @@ class Workers(Generic[T, R]):
     `work` is a function of a module (processes find it by its name). An item may take `limit_s`.
     """
 
-    def __init__(self, work: Callable[[T], R], *, jobs: int, limit_s: float) -> None:
+    def __init__(self, work: Callable[[T], R], *, jobs: int, limit_s: float, own_time: OwnTime | None = None) -> None:
         assert jobs > 0, "nobody would do the work"
         self._work = work
         self._jobs = jobs
         self._limit_s = limit_s
+        self._own_time = own_time or OwnTime()
         self._busy: list[Worker[T, R]] = []
-        ensure_running()  # else the first worker starts it, which takes the block of SIGINT away again
+        ensure_running()  # else the first worker starts it, which takes the block of the signals away again
 
     def __enter__(self) -> Self:
         return self
@@ -142,13 +146,12 @@ class Workers(Generic[T, R]):
 
     def _give(self, worker: Worker[T, R], item: T) -> None:
         self._busy.append(worker)
-        worker.begin(item, self._limit_s)
+        worker.begin(item, self._own_time.look() + self._limit_s)
 
     def _ended(self) -> list[Worker[T, R]]:
-        """Wait until a worker has answered, has ended, or is late; return those that did."""
-        wait_s = min(worker.deadline_s for worker in self._busy) - time.monotonic()
-        ready = wait([worker.connection for worker in self._busy], timeout=max(wait_s, 0))
-        now_s = time.monotonic()
+        """Wait a moment; return the workers that have answered, have ended, or are late."""
+        ready = wait([worker.connection for worker in self._busy], timeout=LOOK_S)
+        now_s = self._own_time.look()
         return [worker for worker in self._busy if worker.connection in ready or worker.deadline_s <= now_s]
 
     def _came_of(self, worker: Worker[T, R]) -> Done[T, R] | Lost[T]:

@@ -1,19 +1,27 @@
 """`bankd sim` on one run: what it says, what it keeps, and that what it says leads back to the same run."""
 
 import json
+import os
 import re
 import shlex
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import attrs
 import pytest
 
-from bankd.campaign.run import Broken, Seed, carry_out
+from bankd.campaign import one
+from bankd.campaign.run import Broken, Ran, Seed, carry_out
 from bankd.cli import main
 from bankd.raft.log import RaftLog
 from bankd.sim.plan import Crash, Freeze, Move, Open, Operation, Plan
 from bankd.sim.plan_text import dumps, loads
+from bankd.sim.trace import Trace
 from bankd.types import AccountId, LogIndex, NodeId, Term, TxId
+from tests.campaign.terminals import terminal
 
 S = 10**9
 N = tuple(NodeId(f"n{number}") for number in range(1, 4))
@@ -84,7 +92,7 @@ def test_a_trace_shows_every_event_in_columns(file: Path, capsys: pytest.Capture
     main(["sim", "--plan", str(file), "--trace"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["time", "(s)", "world", *N, "clients"]
-    assert any(line.endswith("c0.1 open a 1000") for line in lines)
+    assert any(line.endswith("c0.1 open a 1000 open-a") for line in lines)
     assert sum("killed" in line or "power lost" in line for line in lines) == len(AWAY)
 
 
@@ -92,10 +100,12 @@ def test_a_trace_shows_every_event_in_columns(file: Path, capsys: pytest.Capture
 def test_a_violation_is_reported_and_the_last_line_replays_it(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--plan", str(file)]) == 8
     said = capsys.readouterr().out
-    head, last = said.splitlines()[0], said.splitlines()[-1]
-    assert re.match(r"S4 violated on n\d at \d+\.\d{6} s, step \d+: votes for n\d, whose log ends at", head)
+    head, *_, verdict, last = said.splitlines()
+    found = re.fullmatch(r"S4 violated on n\d at \d+\.\d{6} s, step \d+: (votes for n\d, whose log ends at .*)", head)
+    assert found is not None
     assert "time (s)" in said
-    replay = last.removeprefix("S4 broke. To see it again: ")
+    assert verdict == f"S4 broke: {found[1]}"
+    replay = last.removeprefix("To see it again: ")
     assert main(shlex.split(replay)[1:]) == 8
     assert capsys.readouterr().out == said
 
@@ -111,11 +121,12 @@ def test_a_planted_bug_shrinks_to_the_little_that_it_needs(
     assert re.search(r"^3 nodes, 10 faults, 202 calls became 3, 2 and 1 in \d+ runs; nothing more", err, re.M)
     text = kept.read_text()
     assert text.startswith("# S4: votes for ")
+    assert "# shrunk in" not in text  # it is as small as it gets
     assert f"# from: bankd sim --plan {file}\n" in text
     plan = loads(text)
     assert [type(fault) for fault in plan.faults] == [Crash, Crash]
     assert main(["sim", "--plan", str(kept)]) == 8
-    assert "S4 broke." in capsys.readouterr().out
+    assert "\nS4 broke: votes for " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("careless_votes")
@@ -132,7 +143,66 @@ def test_a_shrunk_plan_that_cannot_be_written_is_shown(
 def test_a_shrunk_plan_as_json_is_part_of_the_one_object(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--plan", str(file), "--shrink", "--json"]) == 8
     shown = json.loads(capsys.readouterr().out)
-    assert len(loads(shown["shrunk"]).faults) == 2
+    assert (len(loads(shown["shrunk"]).faults), shown["minimal"]) == (2, True)
+
+
+@pytest.fixture
+def somebody_sees_enough(monkeypatch: pytest.MonkeyPatch, ending: signal.Signals) -> None:
+    """In the midst of the tenth run of a shrinking a signal comes."""
+    runs = count(1)
+
+    def carry_out_tenfold(plan: Plan, *more: int) -> tuple[Ran, Trace]:
+        if next(runs) == 10:
+            signal.raise_signal(ending)
+        return carry_out(plan, *more)
+
+    monkeypatch.setattr(one, "carry_out", carry_out_tenfold)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("careless_votes", "somebody_sees_enough")
+def test_a_shrinking_that_is_interrupted_gives_the_smallest_plan_so_far(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.txt"
+    assert main(["sim", "--plan", str(file), "--shrink", "--transcript", str(kept)]) == 130
+    assert re.search(
+        r"became 3, \d and \d+ in 8 runs; it was interrupted, and more may go$", capsys.readouterr().err, re.M
+    )
+    assert "\n# shrunk in 8 runs; it was interrupted, and more may go\n" in kept.read_text()
+    assert len(loads(kept.read_text()).faults) < len(PLAN.faults)
+    assert main(["sim", "--plan", str(kept)]) == 8
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT])
+@pytest.mark.usefixtures("careless_votes", "somebody_sees_enough")
+def test_an_interrupted_shrinking_as_json_says_that_it_is_not_minimal(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sim", "--plan", str(file), "--shrink", "--json"]) == 130
+    assert json.loads(capsys.readouterr().out)["minimal"] is False
+
+
+@pytest.mark.usefixtures("careless_votes")
+def test_a_report_is_as_wide_as_the_terminal(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(80) as (stream, screen), ThreadPoolExecutor(1) as reader:
+        shown = reader.submit(everything, screen)
+        monkeypatch.setattr(sys, "stdout", stream)
+        main(["sim", "--plan", str(file)])
+        print(THE_END, flush=True)
+    report = shown.result().partition("time (s)")[2].partition("seed 5")[0]
+    assert 60 < max(map(len, report.splitlines())) <= 80
+
+
+THE_END = "the end"
+
+
+def everything(screen: int) -> str:
+    """All that is shown, up to the last line: a terminal holds only so much that is not read."""
+    shown = b""
+    while THE_END.encode() not in shown:
+        shown += os.read(screen, 100_000)
+    return shown.decode()
 
 
 def test_without_the_bug_the_shrunk_plan_holds(file: Path, tmp_path: Path) -> None:
@@ -155,8 +225,22 @@ WRONG = [
     (["--plan", "x", "--nodes", "3"], "USAGE: --nodes is for seeds, a plan says its own (see bankd sim --help)"),
     (["--plan", "x", "--seconds", "9"], "USAGE: --seconds is for seeds, a plan says its own (see bankd sim --help)"),
     (["--from", "1", "--shrink"], "USAGE: --shrink is for one run, of --seed or --plan (see bankd sim --help)"),
-    (["--from", "1", "--count", "0"], "USAGE: argument --count: invalid positive value: '0'"),
 ]
+NUMBERS = [
+    (["--seed", "-1"], "--seed: '-1' is no whole number from 0 to 9223372036854775807"),
+    (["--seed", "²"], "--seed: '²' is no whole number from 0 to 9223372036854775807"),
+    (["--from", "-1"], "--from: '-1' is no whole number from 0 to 9223372036854775807"),
+    (["--count", "0"], "--count: '0' is no whole number from 1 to 1000000000000"),
+    (["--jobs", "0"], "--jobs: '0' is no whole number from 1 to 1000"),
+    (["--nodes", "0"], "--nodes: '0' is no whole number from 1 to 7"),
+    (["--nodes", "8"], "--nodes: '8' is no whole number from 1 to 7"),
+    (["--seconds", "1.5"], "--seconds: '1.5' is no whole number from 1 to 86400"),
+    (["--hours", "nan"], "--hours: 'nan' is no number above 0, and at most 100000"),
+    (["--hours", "-1"], "--hours: '-1' is no number above 0, and at most 100000"),
+    (["--hours", "inf"], "--hours: 'inf' is no number above 0, and at most 100000"),
+    (["--hours", "2h"], "--hours: '2h' is no number above 0, and at most 100000"),
+]
+WRONG += [(words, f"USAGE: argument {said} (see bankd sim --help)") for words, said in NUMBERS]
 
 
 @pytest.mark.parametrize(("words", "said"), WRONG)

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import pytest
 
+from bankd.campaign.own_time import OwnTime
 from bankd.campaign.workers import Done, Workers
 
 AMPLE_S = 60.0
@@ -37,17 +39,18 @@ def hang_at_3(item: int) -> int:
     return 2 * item
 
 
-def interrupted(item: int) -> int:
-    os.kill(os.getpid(), signal.SIGINT)
+def asked_to_end(item: int) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
     return 2 * item
 
 
 def came_of(
-    work: Callable[[int], int], *, jobs: int, limit_s: float = AMPLE_S
+    work: Callable[[int], int], *, jobs: int, limit_s: float = AMPLE_S, own_time: OwnTime | None = None
 ) -> tuple[dict[int, int], dict[int, str]]:
     """Results and reasons, by item, of the items 1 to 6."""
     done, lost = {}, {}
-    with Workers(work, jobs=jobs, limit_s=limit_s) as workers:
+    with Workers(work, jobs=jobs, limit_s=limit_s, own_time=own_time) as workers:
         for came in workers.each(iter(range(1, 7))):
             if isinstance(came, Done):
                 done[came.item] = came.result
@@ -79,6 +82,12 @@ def test_a_process_that_hangs_is_killed_and_its_item_reported() -> None:
     assert came_of(hang_at_3, jobs=2, limit_s=SHORT_S) == (OTHERS, {3: "it took longer than 5 s"})
 
 
+def test_time_in_which_everything_was_stopped_makes_no_item_late() -> None:
+    """As if the program were stopped for an hour each time that it looks at the clock."""
+    own_time = OwnTime(count(step=3_600.0).__next__)
+    assert came_of(double, jobs=2, own_time=own_time) == ({3: 6} | OTHERS, {})
+
+
 def test_items_are_taken_only_when_a_worker_is_free() -> None:
     taken: list[int] = []
 
@@ -93,13 +102,13 @@ def test_items_are_taken_only_when_a_worker_is_free() -> None:
         assert len(taken) <= 3
 
 
-def test_ctrl_c_reaches_no_worker() -> None:
-    """In a process of its own, whose first workers these are: as if on a terminal, they get the signal as well."""
+def test_neither_ctrl_c_nor_sigterm_reaches_a_worker() -> None:
+    """In a process of its own, whose first workers these are: as on a terminal, they get the signals as well."""
     program = (
         "from bankd.campaign.workers import Workers\n"
-        "from tests.campaign.test_workers import interrupted\n"
+        "from tests.campaign.test_workers import asked_to_end\n"
         "if __name__ == '__main__':\n"
-        "    with Workers(interrupted, jobs=2, limit_s=60) as workers:\n"
+        "    with Workers(asked_to_end, jobs=2, limit_s=60) as workers:\n"
         "        print(sorted(came.result for came in workers.each(iter([1, 2, 3]))))\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
