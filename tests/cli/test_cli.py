@@ -34,7 +34,7 @@ WRONG_WORDS = [
     (["check", "--prnt", "a"], "'--prnt' is one word too many; did you mean --print? (see bankd check --help)"),
     (["check", "--pri", "a"], "'--pri' is one word too many; did you mean --print? (see bankd check --help)"),
     (["serve", "a", "--set"], "argument --set: expected one argument (see bankd serve --help)"),
-    (["demo", "--nodes", "x"], "argument --nodes: invalid int value: 'x' (see bankd demo --help)"),
+    (["demo", "--nodes", "x"], "argument --nodes: 'x' is no whole number from 1 to 9 (see bankd demo --help)"),
 ]
 
 
