@@ -19,9 +19,13 @@ def main() -> int:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("name", nargs="?", choices=[NONE, *BUGS], metavar="NAME", help="of a bug")
     what.add_argument("--all", action="store_true", help="search for every bug, and renew the table")
-    parser.add_argument("--from", dest="first", type=int, default=1, metavar="SEED")
-    parser.add_argument("--count", type=int, default=SEEDS_MAX, metavar="N")
-    parser.add_argument("--level", type=int, default=None, help="of the seeds; default: the bug's")
+    parser.add_argument(
+        "--from", dest="first", type=int, default=1, metavar="SEED", help="first seed to run; default: 1, as with --all"
+    )
+    parser.add_argument(
+        "--count", type=int, default=SEEDS_MAX, metavar="N", help=f"so many seeds at most; default: {SEEDS_MAX}"
+    )
+    parser.add_argument("--level", type=int, choices=(1, 2), help="of the seeds; default: the bug's")
     parser.add_argument("--json", action="store_true", help="one line for programs")
     options = parser.parse_args()
     if options.all:
