@@ -19,7 +19,7 @@ ANSWERED_UNDER_FAULT: Final = 50
 
 
 def run(directory: Path, seed: int, say: Callable[[str], None]) -> None:
-    """Break everything once. `say` is told of each injector before it strikes.
+    """Break everything once. `say` is told of each injector before it strikes, and at the end what was judged.
 
     Raises:
       AssertionError: the cluster broke a promise, or did not go on.
@@ -41,3 +41,5 @@ def run(directory: Path, seed: int, say: Callable[[str], None]) -> None:
             with injector(Stage(cluster, load, journalled, small, rng)):
                 load.wait_answered(ANSWERED_UNDER_FAULT)
             load.wait_answered(ANSWERED_UNDER_FAULT)
+    rate = min(load.healthy_rates)
+    say(f"judged {len(load.book.history)} calls, {rate:.0f} a second acknowledged while healthy")

@@ -22,6 +22,7 @@ from tests.real.proxy import Link, Way
 from tests.real.tracing import tampered, wait_injected
 from tests.real.waiting import wait_until
 
+DISK_CALLS: Final = ("fdatasync", "pwrite64")
 HANG_US: Final = 60_000_000
 SLOW_US: Final = 500_000
 
@@ -222,8 +223,8 @@ def ended_by(stage: Stage, rule: str, status: int) -> Iterator[None]:
 
 @contextmanager
 def hang_disk(stage: Stage) -> Iterator[None]:
-    leader = stage.leader()
-    with tampered(stage.cluster.nodes[leader], f"fdatasync:delay_exit={HANG_US}") as trace:
+    leader, call = stage.leader(), stage.rng.choice(DISK_CALLS)
+    with tampered(stage.cluster.nodes[leader], f"{call}:delay_exit={HANG_US}") as trace:
         wait_injected(trace)
         wait_other_leader(stage.cluster, leader)
         yield
@@ -231,7 +232,8 @@ def hang_disk(stage: Stage) -> Iterator[None]:
 
 @contextmanager
 def slow_disk(stage: Stage) -> Iterator[None]:
-    with tampered(stage.cluster.nodes[stage.follower()], f"fdatasync:delay_exit={SLOW_US}") as trace:
+    call = stage.rng.choice(DISK_CALLS)
+    with tampered(stage.cluster.nodes[stage.follower()], f"{call}:delay_exit={SLOW_US}") as trace:
         wait_injected(trace)
         yield
 

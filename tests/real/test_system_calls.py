@@ -74,10 +74,11 @@ def test_leader_killed_in_the_midst_of_a_write_loses_nothing(cluster: LocalClust
             cluster.nodes[leader].start()
 
 
-def test_leader_whose_disk_hangs_is_replaced_while_it_hangs(cluster: LocalCluster) -> None:  # D16, V1
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_leader_whose_disk_hangs_is_replaced_while_it_hangs(cluster: LocalCluster, call: str) -> None:  # D16, V1
     with judged(cluster, seed=52) as load:
         leader = cluster.wait_leader()
-        with tampered(cluster.nodes[leader], f"fdatasync:delay_exit={HANG_US}") as trace:
+        with tampered(cluster.nodes[leader], f"{call}:delay_exit={HANG_US}") as trace:
             wait_injected(trace)
             wait_other_leader(cluster, leader)
             load.wait_answered(200)
@@ -85,9 +86,10 @@ def test_leader_whose_disk_hangs_is_replaced_while_it_hangs(cluster: LocalCluste
         wait_caught_up(cluster, leader)
 
 
-def test_slow_disk_of_one_follower_slows_nobody(cluster: LocalCluster) -> None:  # D17
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_slow_disk_of_one_follower_slows_nobody(cluster: LocalCluster, call: str) -> None:  # D17
     with judged(cluster, seed=53) as load:
         slow = follower(cluster)
-        with tampered(cluster.nodes[slow], f"fdatasync:delay_exit={SLOW_US}") as trace:
+        with tampered(cluster.nodes[slow], f"{call}:delay_exit={SLOW_US}") as trace:
             wait_injected(trace)
             load.wait_healthy()
