@@ -100,8 +100,8 @@ async def serve(
     """
     open_files_max = environment.open_files_max()
     opened = open_disk(config, environment.disk, environment.new_u64)
-    if opened.recovered.torn is not None:
-        log.warning("torn_tail_cut %s", opened.recovered.torn)
+    if (torn := opened.recovered.torn) is not None:
+        log.warning("torn_tail_cut file=%s offset=%d why=%r", torn.file, torn.offset, torn.reason)
     with ExitStack() as undo:
         undo.callback(opened.close)
         node = _make_node(config, environment, opened)

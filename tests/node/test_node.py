@@ -5,6 +5,7 @@ import trio
 
 from bankd.errors import Code, DiskFailed, HandshakeRefused
 from bankd.node.causes import innermost
+from bankd.storage.records import SECTOR_BYTES
 from bankd.types import LINEARIZABLE, Incarnation, NodeId
 from bankd.wire import client_codec as codec
 from bankd.wire.frames import FLAG_HOPPED, FrameKind
@@ -307,6 +308,32 @@ def test_shutdown_of_the_leader_hands_leadership_over_and_answers_what_is_under_
         assert host.failure is None
 
     run_world(scenario)
+
+
+def test_unfinished_write_that_was_cut_off_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(world: World) -> None:
+        await world.start()
+        leader = await world.wait_leader()
+        await trio.sleep(ELECTION_TIMEOUT_S)
+        host = world.hosts[world.followers()[0]]
+        host.committer.hang()  # it writes, and never says that it has
+        caller = await world.dial(leader)
+        assert (await caller.call(Method.CREATE_ACCOUNT, create("a"))).kind is FrameKind.RESPONSE
+        await world.crash(host.name)
+        files = host.disk.copy()
+        [segment] = [path for path in files if path.suffix == ".wal"]
+        whole = files[segment].rstrip(b"\0")
+        torn = whole[: -SECTOR_BYTES // 2].ljust(len(files[segment]), b"\0")  # as if power had gone in its last write
+        host.disk.restore(files | {segment: torn})
+        await world.start(host.name)
+        await world.wait_until(lambda: world.node(host.name).replica.ledger.account_count == 1)
+
+    run_world(scenario)
+    [told] = [message for message in caplog.messages if message.startswith("torn_tail_cut")]
+    assert told == (
+        "torn_tail_cut file=0000000001-00000000000000000001.wal offset=2048 "
+        "why='some of its sectors were not written whole'"
+    )
 
 
 def test_isolated_follower_catches_up_when_it_is_back() -> None:
