@@ -64,6 +64,15 @@ def test_double_application_is_found() -> None:
     assert_found_by_both(table.records)
 
 
+def test_outcome_told_as_of_an_index_before_its_decision_is_found() -> None:
+    table = usual()
+    table.outcome("t4", ("a", "b", 70, OK, 11), 10, mode=Stale())
+    assert_found_by_the_witness_alone(table.records)
+    table = usual()
+    table.move("t1", "a", "b", 30, OK, 12, decided=13)
+    assert_found_by_the_witness_alone(table.records)
+
+
 def test_overdraft_is_found() -> None:
     table = usual()
     table.move("t5", "a", "b", 1, OK, 12)  # a is empty

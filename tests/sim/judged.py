@@ -52,7 +52,16 @@ def violated(invariant: str, words: str) -> Iterator[None]:
     with pytest.raises(Violation) as caught:
         yield
     assert caught.value.invariant == invariant, caught.value
-    assert words in caught.value.text
+    assert words in caught.value.text, caught.value
+
+
+@contextmanager
+def unblamed() -> Iterator[None]:
+    """The judges find nothing wrong with this."""
+    try:
+        yield
+    except Violation as violation:
+        pytest.fail(f"blamed for what is right: {violation}")
 
 
 @attrs.define(eq=False)
@@ -75,10 +84,14 @@ class Node:
 
 
 class Judged:
-    """Three nodes (or `plan`'s) that have just started for the first time."""
+    """Three nodes (or `plan`'s) that have just started for the first time.
 
-    def __init__(self, plan: Plan | None = None, *, seed: int = 1) -> None:
+    They keep to the limits of the plan, or to those of `obeyed`: then the judges think of others.
+    """
+
+    def __init__(self, plan: Plan | None = None, *, seed: int = 1, obeyed: Plan | None = None) -> None:
         self.plan = plan or plan_of()
+        self._obeyed = obeyed or self.plan
         self.judges = Judges(self.plan)
         self.trace = Trace(self.plan.nodes)
         self.now_ns = 0
@@ -217,19 +230,44 @@ class Judged:
 
     def _make_replica(self, name: NodeId, hard_state: HardState, entries: Sequence[Entry]) -> Replica:
         self._starts += 1
+        limits = self._obeyed.limits
         raft = Raft(
             node_id=name,
             configuration=Configuration(frozenset(self.plan.nodes)),
             hard_state=hard_state,
             entries=entries,
             commit_index=LogIndex(1),
-            options=RaftOptions(heartbeat_ticks=1, election_ticks=ELECTION_TICKS),
+            options=RaftOptions(
+                heartbeat_ticks=1,
+                election_ticks=ELECTION_TICKS,
+                append_bytes_max=limits.append_bytes_max,
+                inflight_messages_max=limits.inflight_messages_max,
+                inflight_bytes_max=limits.inflight_bytes_max,
+                uncommitted_bytes_max=limits.uncommitted_bytes_max,
+                reads_waiting_max=limits.reads_waiting_max,
+            ),
             random=Stream(self._seed, f"raft {name} {self._starts}"),
         )
         ledger = Ledger()
         ledger.skip(LogIndex(1))
         codec = EntryCodec(encode_batch_head, decode_batch)
-        return Replica(raft=raft, ledger=ledger, codec=codec, waiting_calls_max=100)
+        return Replica(
+            raft=raft,
+            ledger=ledger,
+            codec=codec,
+            waiting_calls_max=self._obeyed.product.waiting_calls_max,
+            entry_bytes_max=limits.entry_bytes_max,
+        )
+
+
+def funded() -> Judged:
+    """n1 leads; entry 3 opened account a with 100, entry 4 account b."""
+    group = Judged()
+    group.elect(N1)
+    group.ask(N1, opening(A, 100))
+    group.ask(N1, opening(B))
+    group.beat(N1)
+    return group
 
 
 def opening(account: AccountId, balance: int = 0) -> Open:

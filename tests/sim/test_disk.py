@@ -193,6 +193,7 @@ def test_process_that_ended_takes_with_it_what_was_to_go_wrong() -> None:
     disk.fail_next("pwrite")
     disk.end_process()
     disk.open(FILE).pwrite(b"abc", 0)
+    assert disk.open(FILE).pread(3, 0) == b"abc"
 
 
 def test_full_disk_takes_only_what_has_room_already() -> None:

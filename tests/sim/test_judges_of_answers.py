@@ -1,4 +1,4 @@
-"""Wrong states and wrong answers are named: S1, S3, M1, M2, M3, R1, B1, K11, K15."""
+"""Wrong states and wrong answers are named: S1, S2, S3, M1, M2, M3, R1, K11, K15."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,23 @@ import attrs
 import pytest
 
 from bankd.errors import Code, Refusal
-from bankd.ledger.commands import AccountCreated, Malformed, TransfersDone
-from bankd.ledger.queries import BalanceFound, GetBalance, NotFound
+from bankd.ledger.commands import (
+    AccountCreated,
+    Command,
+    CreateAccount,
+    Malformed,
+    SubmitTransfers,
+    TransfersDone,
+)
+from bankd.ledger.queries import BalanceFound, NotFound
 from bankd.raft.messages import Entry, EntryType
 from bankd.replica import refusals
 from bankd.replica.effects import Effects, ReadDone, Reply, Result
-from bankd.replica.events import Calls, DigestCall, ReadCall
+from bankd.replica.events import Calls, DigestCall, HandOverCall
 from bankd.sim.judges.bank import Bank
-from bankd.sim.plan import ProductOptions, ReadKind
-from bankd.status import DigestReport
-from bankd.types import AtLeast, LogIndex, NodeId, Term, TimeNs, TransferStatus
+from bankd.sim.plan import ReadKind
+from bankd.status import DigestReport, LeadershipMoved
+from bankd.types import AccountId, LogIndex, NodeId, Term, TimeNs, TransferStatus, TxId
 from bankd.wire.entries import encode_batch_head
 from tests.sim.judged import (
     ELECTION_TICKS,
@@ -25,26 +32,16 @@ from tests.sim.judged import (
     SECOND,
     A,
     B,
-    Judged,
     Spoil,
     balance,
+    call_of,
+    funded,
     move,
-    opening,
-    plan_of,
+    unblamed,
     violated,
 )
 
 OK = bytes([TransferStatus.COMMITTED_OK])
-
-
-def funded() -> Judged:
-    """n1 leads; entry 3 opened account a with 100, entry 4 account b."""
-    group = Judged()
-    group.elect(N1)
-    group.ask(N1, opening(A, 100))
-    group.ask(N1, opening(B))
-    group.beat(N1)
-    return group
 
 
 def answering(change: Callable[[Result], Result]) -> Spoil:
@@ -110,6 +107,31 @@ def test_a_stamp_that_does_not_rise_is_named() -> None:
     bank.apply(0, first)
     with violated("K15", "entry 2 is stamped 7, not after 7"):
         bank.apply(0, second)
+
+
+def test_an_opening_that_is_remembered_otherwise_is_named_at_the_end() -> None:
+    group = funded()
+    group.nodes[N2].replica.ledger._accounts._initial_balances[1] = 99
+    with violated("M3", "a was opened at 3 with 100, and is AccountRecord("):
+        group.judges.finish(group.now_ns)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (CreateAccount(AccountId("c"), 0), "3 accounts and 0 transfers, where the log makes 2 and 0"),
+        (SubmitTransfers([TxId("t9")], [A], [B], [101]), "2 accounts and 1 transfers, where the log makes 2 and 0"),
+    ],
+    ids=["account", "transfer"],
+)
+def test_what_no_entry_made_is_named_at_the_end(command: Command, words: str) -> None:
+    """It moves no money: only its being there shows."""
+    group = funded()
+    ledger = group.nodes[N2].replica.ledger
+    ledger.applied_index = LogIndex(3)
+    ledger.apply(LogIndex(4), TimeNs(0), [command])
+    with violated("M3", words):
+        group.judges.finish(group.now_ns)
 
 
 # Answers to writes
@@ -195,6 +217,21 @@ def test_commands_that_nobody_sent_are_named() -> None:
         group.call(N1, move("t1", 1))
 
 
+@pytest.mark.parametrize("refusal", [refusals.overloaded(), refusals.outcome_unknown(None)], ids=lambda one: one.reason)
+def test_of_two_equal_writes_the_one_that_was_refused_is_not_the_one_that_was_logged(refusal: Refusal) -> None:
+    """Only a refusal that is sure says which: an unknown outcome is one of a logged write."""
+    group = funded()
+    replica, sure = group.nodes[N1].replica, refusal.code is not Code.UNKNOWN
+    calls = [call_of((9, number), move("t1", 1), SECOND) for number in ((1, 2) if sure else (1,))]
+    replica.step(Calls(calls[-1:]), group.now_ns)
+    effects = replica.ready(wall_ns=group.now_ns)
+    if not sure:
+        replica._writes.expire_logged(SECOND)
+    effects = attrs.evolve(effects, replies=(Reply(calls[0].reply_to, refusal),))
+    with unblamed():
+        group.judges.turned(group.now_ns, N1, replica, [Calls(calls)], effects)
+
+
 # Answers to reads
 
 
@@ -257,72 +294,35 @@ def test_a_digest_that_never_was_is_named() -> None:
         group.step(N1, Calls((DigestCall("d", LogIndex(4), SECOND),)))
 
 
-# Bounds
-
-
-def test_a_call_that_the_node_lost_count_of_is_named() -> None:
+def test_a_digest_of_what_is_not_applied_is_named() -> None:
     group = funded()
-    group.spoil = lambda node, effects: attrs.evolve(effects, replies=())
-    with violated("B1", "counts 0 waiting calls, and 1 wait"):
-        group.ask(N2, balance(A, ReadKind.STALE))
+    group.call(N1, move("t1", 1))
+    known = group.nodes[N1].replica.digest_at(LogIndex(4))
+    assert known is not None
+    group.spoil = answering(lambda result: DigestReport(LogIndex(5), known, 0))
+    with violated("S3", "reports a digest for 5 that the state never had"):
+        group.step(N1, Calls((DigestCall("d", LogIndex(4), SECOND),)))
 
 
-def test_a_call_that_waits_for_ever_is_named() -> None:
+def test_a_sum_that_is_reported_and_not_0_is_named() -> None:
     group = funded()
-    call = ReadCall("r", GetBalance(A), AtLeast(LogIndex(1_000)), 10**18)
-    group.step(N2, Calls((call,)))
-    group.now_ns += 31 * SECOND
-    group.tick(N2)  # as a process does that was frozen: it may yet notice
-    with violated("B1", "has let ReadCall wait for 31000 ms"):
-        for _ in range(20):
-            group.forge_tick(N2)
+    group.spoil = answering(lambda result: DigestReport(LogIndex(4), b"", imbalance=1))
+    with violated("M1", "reports an imbalance of 1 at 4"):
+        group.step(N1, Calls((DigestCall("d", LogIndex(4), SECOND),)))
 
 
-def test_more_waiting_calls_than_the_limit_are_named() -> None:
-    group = Judged(attrs.evolve(plan_of(), product=ProductOptions(waiting_calls_max=1)))
-    calls = [ReadCall(mark, GetBalance(A), AtLeast(LogIndex(9)), SECOND) for mark in "abcd"]
-    with violated("B1", "lets 4 calls wait, at most 3"):
-        group.step(N1, Calls(calls))
-
-
-# Clients
-
-
-def test_a_client_told_of_what_is_not_committed_is_named() -> None:
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (LeadershipMoved(N2, Term(2)), "says that n2 leads term 2, which n1 leads"),
+        (LeadershipMoved(N1, Term(3)), "says that n1 leads term 3, which nobody leads"),
+    ],
+    ids=["another_node", "another_term"],
+)
+def test_a_leader_that_nobody_elected_is_named_where_an_operator_is_told_of_it(
+    moved: LeadershipMoved, words: str
+) -> None:
     group = funded()
-    group.judges.called(0, 7, 1, balance(A))
-    group.judges.called(0, 7, 2, move("t1", 1))
-    group.judges.called(0, 7, 3, opening(A))
-    with violated("S1", "client 7, operation 2 is told of 1 outcomes in entry 9, which is not there"):
-        group.judges.answered(0, 7, 2, TransfersDone(LogIndex(9), TimeNs(0), OK, {}))
-    with violated("S1", "client 7, operation 3 is told that a was opened at 9, and that is 3"):
-        group.judges.answered(0, 7, 3, AccountCreated(True, LogIndex(9)))
-    with violated("S1", "client 7, operation 1 is told of entry 9, and 4 are committed"):
-        group.judges.answered(0, 7, 1, ReadDone(BalanceFound(100), LogIndex(9)))
-
-
-def test_a_client_told_another_outcome_is_named() -> None:
-    group = funded()
-    group.judges.called(0, 7, 1, move("t1", 101))
-    group.ask(N1, move("t1", 101))
-    with violated("M3", "is told 1 of ('t1', 'a', 'b', 101), which is 2"):
-        group.judges.answered(0, 7, 1, TransfersDone(LogIndex(5), TimeNs(0), OK, {}))
-
-
-def test_a_client_told_of_the_past_is_named() -> None:
-    group = funded()
-    group.ask(N1, move("t1", 1))
-    group.judges.called(0, 7, 1, move("t1", 1))
-    group.judges.called(0, 7, 2, balance(A))
-    with violated("R1", "is told of entry 5, and 5 was known when it was called"):
-        group.judges.answered(0, 7, 1, TransfersDone(LogIndex(5), TimeNs(0), OK, {}))
-    with violated("R1", "reads as of 4, and 5 was known when it was called"):
-        group.judges.answered(0, 7, 2, ReadDone(BalanceFound(100), LogIndex(4)))
-
-
-def test_a_client_answered_twice_is_named() -> None:
-    group = funded()
-    group.judges.called(0, 7, 1, balance(A))
-    group.judges.answered(0, 7, 1, None)
-    with violated("M3", "client 7 is answered 1 twice, or uncalled"):
-        group.judges.answered(0, 7, 1, Refusal(Code.UNAVAILABLE, "NO_LEADER", "none"))
+    group.spoil = answering(lambda result: moved)
+    with violated("S2", words):
+        group.step(N1, Calls((HandOverCall("h", N1, SECOND),)))

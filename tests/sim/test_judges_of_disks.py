@@ -7,7 +7,7 @@ from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFai
 from bankd.raft.messages import HardState
 from bankd.sim.plan import Fault, OlderCopy, Rot, Wipe
 from bankd.types import Term
-from tests.sim.judged import N1, N2, A, B, Judged, move, opening, plan_of, violated
+from tests.sim.judged import N1, N2, SECOND, A, B, Judged, move, opening, plan_of, unblamed, violated
 
 
 def with_two_writes_under_way(*faults: Fault) -> Judged:
@@ -31,7 +31,8 @@ def test_any_first_writes_under_way_may_survive_a_crash(writes_kept: int) -> Non
     group = with_two_writes_under_way()
     for _ in range(writes_kept):
         group.nodes[N2].complete_write()
-    group.restart(N2)
+    with unblamed():
+        group.restart(N2)
 
 
 def test_a_later_write_without_the_one_before_it_is_named() -> None:
@@ -79,7 +80,14 @@ def test_what_a_start_found_is_durable_from_then_on() -> None:
 @pytest.mark.parametrize("fault", [OlderCopy(0, 1, N2, 0), Wipe(0, 1, N2)], ids=["older_copy", "wipe"])
 def test_a_directory_that_the_plan_put_back_is_believed(fault: Fault) -> None:
     group = with_two_writes_under_way(fault)
-    group.start(N2, HardState(Term(1)), group.nodes[N2].entries[:1])
+    with unblamed():
+        group.start(N2, HardState(Term(1)), group.nodes[N2].entries[:1])
+
+
+def test_a_directory_that_the_plan_puts_back_later_is_not_excused_before() -> None:
+    group = with_two_writes_under_way(OlderCopy(SECOND, 1, N2, 0))
+    with violated("D1", "forgot HardState(term=2, voted_for='n1')"):
+        group.start(N2, HardState(Term(1)), group.nodes[N2].entries[:1])
 
 
 def test_rot_excuses_no_loss() -> None:
@@ -97,11 +105,12 @@ def test_a_refusal_to_start_after_a_mere_crash_is_named(refusal: type[NodeError]
 
 def test_a_refusal_to_start_over_rot_or_a_failing_disk_passes() -> None:
     group = with_two_writes_under_way(Rot(0, 1, N2))
-    group.judges.refused(group.now_ns, N2, LogDamaged("damaged"))
-    group.judges.refused(group.now_ns, N1, DiskFailed("failed"))
     unusable = DataDirUnusable("cannot be used")
     unusable.__cause__ = DiskFailed("failed")
-    group.judges.refused(group.now_ns, N1, unusable)
+    with unblamed():
+        group.judges.refused(group.now_ns, N2, LogDamaged("damaged"))
+        group.judges.refused(group.now_ns, N1, DiskFailed("failed"))
+        group.judges.refused(group.now_ns, N1, unusable)
 
 
 def test_a_turn_after_the_end_is_named() -> None:

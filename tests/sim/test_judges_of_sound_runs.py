@@ -1,14 +1,23 @@
 """The judges have nothing to say about replicas that do right, whatever happens to them."""
 
+import attrs
 import pytest
 
 from bankd.replica.events import TICKED, PeerUnreachable
-from bankd.sim.plan import Balance, Move, Open, OutcomeOf, ReadKind, Request
+from bankd.sim.plan import Balance, Limits, Move, Open, OutcomeOf, ReadKind, Request
 from bankd.sim.random import Stream
 from bankd.types import AccountId, NodeId, TxId
 from tests.sim.judged import ELECTION_TICKS, MS, N1, N2, A, B, Judged, balance, move, opening, plan_of
 
 STEPS = 1_500
+TIGHT = Limits(
+    entry_bytes_max=1,
+    append_bytes_max=1,
+    inflight_messages_max=2,
+    inflight_bytes_max=100,
+    uncommitted_bytes_max=200,
+    reads_waiting_max=1,
+)
 FIVE = tuple(NodeId(f"n{number}") for number in range(1, 6))
 
 
@@ -38,7 +47,15 @@ def test_a_cluster_that_works_passes() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_a_cluster_under_faults_passes(seed: int) -> None:
     """Messages lost, doubled and overtaken; writes late; crashes that keep some writes; calls to anybody."""
-    group = Judged(plan_of(FIVE), seed=seed)
+    take_chances(Judged(plan_of(FIVE), seed=seed), seed)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_cluster_that_keeps_to_tight_limits_passes(seed: int) -> None:
+    take_chances(Judged(attrs.evolve(plan_of(FIVE), limits=TIGHT), seed=seed), seed)
+
+
+def take_chances(group: Judged, seed: int) -> None:
     stream = Stream(seed, "faults")
     for _ in range(STEPS):
         _one_thing(group, stream)

@@ -1,6 +1,7 @@
 """Nodes that break a promise of Raft are named: S1, S2 and S4, and R1 where a term opens without a no-op."""
 
 import attrs
+import pytest
 
 from bankd.raft.messages import (
     AppendRequest,
@@ -17,7 +18,7 @@ from bankd.replica.effects import Effects
 from bankd.replica.events import TICKED
 from bankd.sim.plan import OlderCopy
 from bankd.types import LogIndex, NodeId, Term
-from tests.sim.judged import N1, N2, N3, A, Judged, move, opening, plan_of, violated
+from tests.sim.judged import N1, N2, N3, A, Judged, move, opening, plan_of, unblamed, violated
 
 SEQ = 1_000  # of forged writes: beyond what any replica has come to
 
@@ -141,13 +142,32 @@ def test_a_candidate_of_an_older_term_may_win_late_without_newer_entries() -> No
     group.spoil = lambda node, effects: Effects()
     group.nodes[N1].replica.raft._state.log.append(entry(3, 4))
     commit(group, N1, 3)
-    group.forge(N3, elected(3))
+    with unblamed():
+        group.forge(N3, elected(3))
 
 
 def test_a_committed_entry_that_is_written_again_is_named() -> None:
     group = led()
     with violated("S4", "rewrites entry 2, and 2 is committed here"):
         group.forge(N2, Effects(persists=(write(entry(2, 3), state=HardState(Term(3))),)))
+
+
+def test_a_committed_entry_that_is_replaced_by_a_node_that_has_not_heard_of_it_is_named() -> None:
+    group = led()
+    group.ask(N1, opening(A))  # n2 has it, and learns with the next heartbeat that it is committed
+    replacing = Effects(persists=(write(entry(3, 3), state=HardState(Term(3))),))
+    with violated("S4", "rewrites 3@2, which is committed elsewhere"):
+        group.forge(N2, replacing)
+
+
+def test_an_entry_that_stands_where_another_was_committed_may_be_replaced() -> None:
+    group = led()
+    group.spoil = lambda node, effects: effects if node != N3 else Effects()  # n3 takes nothing any more
+    group.forge(N3, Effects(persists=(write(entry(3, 3), state=HardState(Term(3))),)))
+    group.ask(N1, opening(A))
+    committed = group.nodes[N1].entries[2]
+    with unblamed():
+        group.forge(N3, Effects(persists=(write(committed, state=HardState(Term(4))),)))
 
 
 def test_a_leader_that_rewrites_its_log_is_named() -> None:
@@ -167,7 +187,8 @@ def test_a_log_cut_by_an_old_append_is_named() -> None:
 def test_a_log_cut_by_a_newer_leader_passes() -> None:
     group = led()
     group.forge(N2, Effects(persists=(write(entry(3, 2), entry(4, 2)),)))
-    group.forge(N2, Effects(persists=(write(entry(3, 3), state=HardState(Term(3))),)))
+    with unblamed():
+        group.forge(N2, Effects(persists=(write(entry(3, 3), state=HardState(Term(3))),)))
 
 
 def test_a_gap_in_the_log_is_named() -> None:
@@ -176,10 +197,19 @@ def test_a_gap_in_the_log_is_named() -> None:
         group.forge(N2, Effects(persists=(write(entry(4, 2)),)))
 
 
-def test_an_entry_beyond_the_term_on_the_disk_is_named() -> None:
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ((entry(3, 5),), "writes 3@5 at 3, after term 2"),
+        ((entry(3, 1),), "writes 3@1 at 3, after term 2"),
+        ((entry(3, 2), entry(5, 2)), "writes 5@2 at 4, after term 2"),
+    ],
+    ids=["beyond_the_term_on_the_disk", "a_falling_term", "a_gap"],
+)
+def test_an_entry_that_can_stand_in_no_log_is_named(entries: tuple[Entry, ...], words: str) -> None:
     group = led()
-    with violated("S4", "writes 3@5 at 3, after term 2"):
-        group.forge(N2, Effects(persists=(write(entry(3, 5)),)))
+    with violated("S4", words):
+        group.forge(N2, Effects(persists=(write(*entries),)))
 
 
 def test_two_entries_of_one_index_and_term_are_named() -> None:
@@ -252,7 +282,17 @@ def test_a_node_that_takes_for_durable_what_is_under_way_is_named() -> None:
 
 def test_a_refusal_promises_nothing() -> None:
     group = led()
-    group.forge(N2, Effects(send_now=(AppendResponse(N1, N2, Term(2), False, LogIndex(9)),)))
+    with unblamed():
+        group.forge(N2, Effects(send_now=(AppendResponse(N1, N2, Term(2), False, LogIndex(9)),)))
+
+
+def test_an_acknowledgement_that_comes_late_is_held_against_no_newer_term() -> None:
+    """The disk has moved on: what it says now is no longer what was promised."""
+    group = led()
+    late = AppendResponse(N1, N2, Term(2), True, LogIndex(9))
+    group.forge_write(N2, write(state=HardState(Term(3))))
+    with unblamed():
+        group.forge(N2, Effects(send_now=(late,)))
 
 
 # Commits

@@ -1,150 +1,77 @@
-"""M3, R1, B1, K11: what a node answers to the calls that it took.
+"""M3, R1, K11: what a node answers to the calls that it took (`desks`), once each.
 
-Every call is answered once, and none is held for ever. Which calls a leader put into which entry is worked out from
-the entry's own bytes: behind its head stand the requests of calls that waited, in the order in which they came. So
+Which calls a leader put into which entry is worked out from the entry's own bytes: behind its head stand the requests
+of calls that waited, in the order in which they came. So
 
 - an outcome answered must be the one that the judges' bank has for that very place in the log;
 - a call that is in the log may be answered by its outcome or as unknown, and never as surely not done;
 - a read must be answered as the bank stood at the index that it names, and that index must be as fresh as was asked:
   no older than anything that a client had been told when the call came in (linearizable), than the index asked
-  for, than the age claimed.
+  for, than the age claimed;
+- whoever is said to lead a term must have been elected in it (S2).
+
+Beside it, B1: an entry is no larger than it may be, unless it holds one call alone.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
-import attrs
-
 from bankd.errors import Code, Refusal
 from bankd.raft.messages import Entry, EntryType
-from bankd.replica.core import Replica
 from bankd.replica.effects import AGE_UNKNOWN_MS, ReadDone, Reply, Result
-from bankd.replica.events import Call, Calls, DigestCall, Event, HandOverCall, ReadCall, ReplyTo, Ticked, WriteCall
+from bankd.replica.events import Call, DigestCall, HandOverCall, ReadCall, ReplyTo, WriteCall
 from bankd.sim.judges.bank import Bank
 from bankd.sim.judges.books import NodeBook
 from bankd.sim.judges.commits import Commits
+from bankd.sim.judges.desks import Asked, Desks
+from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.states import States
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import Plan
 from bankd.status import DigestReport, LeadershipMoved
-from bankd.types import AtLeast, Bounded, Linearizable, LogIndex, NodeId, Term, TimeNs
+from bankd.types import AtLeast, Bounded, Linearizable, LogIndex, TimeNs
 from bankd.wire.entries import encode_batch_head
 
 HEAD_BYTES: Final = len(encode_batch_head(TimeNs(0)))
-WAITING_NS_MAX: Final = 10_000_000_000  # beyond the longest deadline that a client gives, whatever the clocks do
-OVERDUE_TICKS_MAX: Final = 16  # a process that was frozen needs a few ticks to see that it is late
 NS_PER_MS: Final = 1_000_000
 
 
-@attrs.define(eq=False)
-class Asked:
-    """A call that waits for its answer; `index` 0: it is in no log that we know of."""
-
-    call: Call
-    floor: LogIndex  # the highest index that any client had been told of when it came in
-    asked_ns: int
-    overdue_tick: int | None = None  # when it was first seen to wait for too long
-    index: LogIndex = LogIndex(0)
-    term: Term = Term(0)
-    place: int = 0  # among the commands of its entry
-
-
-@attrs.define(eq=False)
-class Desk:
-    """The calls of one process."""
-
-    asked: dict[ReplyTo, Asked] = attrs.field(factory=dict)
-    unlogged: dict[ReplyTo, Asked] = attrs.field(factory=dict)  # those of them that are writes and in no log yet
-    ticks: int = 0
-
-
 class Answers:
-    def __init__(self, plan: Plan, bank: Bank, commits: Commits, states: States) -> None:
+    def __init__(
+        self, plan: Plan, desks: Desks, elections: Elections, bank: Bank, commits: Commits, states: States
+    ) -> None:
+        self._desks = desks
+        self._elections = elections
         self._bank = bank
         self._commits = commits
         self._states = states
-        self._waiting_max = 2 * plan.product.waiting_calls_max + 1  # writes, as many reads, and a hand-over
+        self._entry_bytes_max = plan.limits.entry_bytes_max
         self._drift_ppm = {node: abs(traits.drift_ppm) for node, traits in zip(plan.nodes, plan.traits, strict=False)}
-        self._desks = {node: Desk() for node in plan.nodes}
         self.floor = LogIndex(0)  # the highest index that any client was told
-
-    def booted(self, node: NodeId) -> None:
-        """A new process knows nothing of its forerunner's callers."""
-        self._desks[node] = Desk()
-
-    def taken(self, now_ns: int, book: NodeBook, events: Sequence[Event]) -> bool:
-        """A node took these events. Returns whether there were calls among them."""
-        desk = self._desks[book.node]
-        any_calls = False
-        for event in events:
-            if type(event) is Ticked:
-                desk.ticks += 1
-            elif type(event) is Calls:
-                any_calls = True
-                self._take(now_ns, desk, event.calls)
-        if desk.asked:
-            self._judge_oldest(now_ns, book, desk)
-        return any_calls
-
-    def refused(self, book: NodeBook, replies: Sequence[Reply]) -> None:
-        """Forget the writes that this turn refused before logging: they are not among the ones that it logged."""
-        unlogged = self._desks[book.node].unlogged
-        for reply_to, result in replies:
-            if isinstance(result, Refusal) and result.code is not Code.UNKNOWN:
-                unlogged.pop(reply_to, None)
 
     def proposed(self, now_ns: int, book: NodeBook, entries: Sequence[Entry]) -> None:
         """A node wrote these entries; find the calls in those of the term that it leads."""
-        unlogged = self._desks[book.node].unlogged
+        unlogged = self._desks.of[book.node].unlogged
         for entry in entries:
             if entry.term == book.leads and entry.type is EntryType.COMMANDS:
                 self._find_calls(now_ns, book, entry, unlogged)
 
     def replied(self, now_ns: int, book: NodeBook, replies: Sequence[Reply]) -> None:
-        desk = self._desks[book.node]
+        desk = self._desks.of[book.node]
         for reply_to, result in replies:
-            asked = desk.asked.pop(reply_to, None)
+            asked = desk.answer(reply_to)
             if asked is None:
                 text = f"answers {reply_to!r}, which was answered or never asked: {result}"
                 raise Violation("M3", text, now_ns, book.node)
-            desk.unlogged.pop(reply_to, None)
             fault = self._judge(now_ns, book, asked, result)
             if fault is not None:
                 raise Violation(*fault, now_ns, book.node)
-
-    def count(self, now_ns: int, book: NodeBook, replica: Replica) -> None:
-        """A node must know how many wait, and bound them."""
-        waiting = len(self._desks[book.node].asked)
-        if waiting != replica.waiting_calls:
-            text = f"counts {replica.waiting_calls} waiting calls, and {waiting} wait"
-            raise Violation("B1", text, now_ns, book.node)
-        if waiting > self._waiting_max:
-            raise Violation("B1", f"lets {waiting} calls wait, at most {self._waiting_max}", now_ns, book.node)
-
-    def _take(self, now_ns: int, desk: Desk, calls: Sequence[Call]) -> None:
-        for call in calls:
-            asked = Asked(call, self.floor, now_ns)
-            assert call.reply_to not in desk.asked, f"{call.reply_to!r} is used twice"
-            desk.asked[call.reply_to] = asked
-            if isinstance(call, WriteCall):
-                desk.unlogged[call.reply_to] = asked
-
-    def _judge_oldest(self, now_ns: int, book: NodeBook, desk: Desk) -> None:
-        oldest = next(iter(desk.asked.values()))
-        waited_ns = now_ns - oldest.asked_ns
-        if waited_ns < WAITING_NS_MAX:
-            return
-        if oldest.overdue_tick is None:
-            oldest.overdue_tick = desk.ticks
-        if desk.ticks - oldest.overdue_tick > OVERDUE_TICKS_MAX:
-            text = f"has let {_kind(oldest.call)} wait for {waited_ns // NS_PER_MS} ms"
-            raise Violation("B1", text, now_ns, book.node)
 
     def _find_calls(self, now_ns: int, book: NodeBook, entry: Entry, unlogged: dict[ReplyTo, Asked]) -> None:
         body, at, place = entry.body, HEAD_BYTES, 0
         for reply_to, asked in list(unlogged.items()):
             if at == len(body):
-                return
+                break
             raw = asked.call.raw if isinstance(asked.call, WriteCall) else b""
             if body.startswith(raw, at):
                 del unlogged[reply_to]
@@ -153,6 +80,9 @@ class Answers:
         if at != len(body):
             text = f"proposes entry {entry.index} with {len(body) - at} bytes that no waiting call brought"
             raise Violation("M3", text, now_ns, book.node)
+        if place > 1 and at - HEAD_BYTES > self._entry_bytes_max:
+            text = f"puts {place} calls of {at - HEAD_BYTES} bytes into one entry, at most {self._entry_bytes_max}"
+            raise Violation("B1", text, now_ns, book.node)
 
     def _judge(self, now_ns: int, book: NodeBook, asked: Asked, result: Result) -> tuple[str, str] | None:
         """What is wrong with this answer: the invariant and a text."""
@@ -170,7 +100,7 @@ class Answers:
             case DigestCall(), DigestReport():
                 return self._judge_digest(book, result)
             case HandOverCall(), LeadershipMoved():
-                return None
+                return self._judge_move(result)
             case call, _:
                 return "M3", f"answers {_kind(call)} with {result}"
 
@@ -219,6 +149,12 @@ class Answers:
                 "R1",
                 f"claims an age of {result.age_ms} ms as of {result.index}, committed over {late_ms:.3f} ms ago",
             )
+        return None
+
+    def _judge_move(self, moved: LeadershipMoved) -> tuple[str, str] | None:
+        leader = self._elections.leaders.get(moved.term)
+        if leader != moved.leader_id:
+            return "S2", f"says that {moved.leader_id} leads term {moved.term}, which {leader or 'nobody'} leads"
         return None
 
     def _judge_digest(self, book: NodeBook, report: DigestReport) -> tuple[str, str] | None:

@@ -205,11 +205,7 @@ class Bank:
     def _is_id(self, text: str) -> bool:
         if text in self._good_ids:
             return True
-        try:
-            size = len(text.encode())
-        except UnicodeEncodeError:
-            return False
-        good = size in ID_BYTES and not any(unicodedata.category(letter) == "Cc" for letter in text)
+        good = len(text.encode()) in ID_BYTES and not any(unicodedata.category(letter) == "Cc" for letter in text)
         if good:
             self._good_ids.add(text)
         return good

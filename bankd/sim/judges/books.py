@@ -41,6 +41,7 @@ class Books:
     def __init__(self, nodes: Iterable[NodeId]) -> None:
         self.of = {node: NodeBook(node) for node in nodes}
         self.majority = len(self.of) // 2 + 1
+        self.chain: list[Entry] = []  # what is committed, for all of them; grown by `commits` alone
 
     @property
     def running(self) -> list[NodeBook]:

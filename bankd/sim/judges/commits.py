@@ -21,7 +21,7 @@ class Commits:
     def __init__(self, books: Books, bank: Bank) -> None:
         self._books = books
         self._bank = bank
-        self.chain: list[Entry] = []
+        self.chain = books.chain
         self.seen_ns: list[int] = []  # when each was first seen committed; never falls
         self._terms: list[Term] = []  # of the leader that committed each; never falls
 

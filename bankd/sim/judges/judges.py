@@ -16,8 +16,10 @@ from bankd.replica.events import Event
 from bankd.sim.judges.answers import Answers
 from bankd.sim.judges.bank import Bank
 from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.bounds import Bounds
 from bankd.sim.judges.clients import Clients
 from bankd.sim.judges.commits import Commits
+from bankd.sim.judges.desks import Desks
 from bankd.sim.judges.disks import Disks
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.logs import Logs
@@ -35,21 +37,23 @@ class Judges:
     """Watches one run. Every method raises `Violation` at the first thing that must not be.
 
     The caller tells everything in the order in which it happened. A `reply_to` must be hashable, and equal to no other
-    one of its process. No call may have a deadline more than `answers.WAITING_NS_MAX` away.
+    one of its process. A call's deadline is of its node's monotonic clock, which the plan's traits tell.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._books = Books(plan.nodes)
         self._bank = Bank()
-        self._logs = Logs()
+        self._logs = Logs(self._books)
         self._elections = Elections(self._books)
         self._promises = Promises(self._books, self._elections)
         self._offices = Offices(plan, self._books)
+        self._bounds = Bounds(plan)
         self._disks = Disks(plan, self._logs, self._elections, self._promises)
         self._commits = Commits(self._books, self._bank)
         self._states = States(self._bank)
-        self._answers = Answers(plan, self._bank, self._commits, self._states)
+        self._desks = Desks(plan)
+        self._answers = Answers(plan, self._desks, self._elections, self._bank, self._commits, self._states)
         self._clients = Clients(self._bank, self._answers)
         self._progress = Progress(plan, self._books, self._commits, self._clients)
         self._replicas: dict[NodeId, Replica] = {}
@@ -73,7 +77,7 @@ class Judges:
         book.leads = book.led = Term(0)
         book.stable_index = book.commit_index = book.applied_index = LogIndex(0)
         self._disks.booted(now_ns, book, recovered)
-        self._answers.booted(node)
+        self._desks.booted(node)
         self._replicas[node] = replica
         self._follow(now_ns, book, replica)
 
@@ -94,10 +98,10 @@ class Judges:
             raise Violation("D2", "goes on after it ended", now_ns, node)
         if now_ns >= self._progress.due_ns:
             self._progress.judge(now_ns)
-        answers, replies = self._answers, effects.replies
-        took_calls = answers.taken(now_ns, book, events)
+        desks, answers, replies = self._desks, self._answers, effects.replies
+        took_calls = desks.taken(book, events, answers.floor)
         if replies:
-            answers.refused(book, replies)
+            desks.refused(book, replies)
         if effects.events:
             self._change_roles(now_ns, book, effects.events)
         if effects.persists:
@@ -117,9 +121,11 @@ class Judges:
         if replies:
             answers.replied(now_ns, book, replies)
         if replies or took_calls:
-            answers.count(now_ns, book, replica)
+            desks.count(now_ns, book, replica)
+        desks.waited(now_ns, book)
         if book.leads:
             self._offices.turned(now_ns, book, events, effects.persists)
+            self._bounds.turned(now_ns, book, events, effects)
         for message in effects.send_now:
             self._promises.leaves(now_ns, book, message)
 

@@ -1,4 +1,5 @@
-"""S4: logs that agree on an index and a term agree up to there; a leader only appends; nothing committed is replaced.
+"""S4: logs that agree on an index and a term agree up to there; a leader only appends; nothing committed is replaced,
+not even by a node that has not heard of its commitment.
 
 Every entry that any node ever wrote is known by its index and term, together with the term before it. A node that
 writes the same index and term must write the same bytes after the same term; by induction the logs are then equal up
@@ -8,7 +9,7 @@ Beside it, R1: the first entry of a term is a no-op. A leader without one does n
 """
 
 from bankd.raft.messages import Entry, EntryType
-from bankd.sim.judges.books import NodeBook
+from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.violation import Violation
 from bankd.types import LogIndex, Term
 
@@ -16,7 +17,8 @@ Known = dict[tuple[LogIndex, Term], tuple[Entry, Term]]  # with the term of the 
 
 
 class Logs:
-    def __init__(self) -> None:
+    def __init__(self, books: Books) -> None:
+        self._chain = books.chain
         self._known: Known = {}
 
     def written(self, now_ns: int, book: NodeBook, entries: tuple[Entry, ...], *, same_term: bool) -> None:
@@ -44,6 +46,9 @@ class Logs:
         if entry.index <= book.commit_index:
             text = f"rewrites entry {entry.index}, and {book.commit_index} is committed here"
             raise Violation("S4", text, now_ns, book.node)
+        committed = self._chain[entry.index - 1 : entry.index]
+        if committed and committed[0].term == book.log[entry.index - 1].term:
+            raise Violation("S4", f"rewrites {name(committed[0])}, which is committed elsewhere", now_ns, book.node)
         if book.leads and book.log[-1].term == book.leads:
             raise Violation("S4", f"leads term {book.leads} and rewrites entry {entry.index}", now_ns, book.node)
         # In one term there is one leader, and it has the same entry there: what stands behind it must stay (paper 5.3).

@@ -2,10 +2,10 @@
 
 Digests are compared after every entry that a node applies. They cover what an entry did, so balances need be looked at
 once only, on the first node to get there: those that the entry names, against the bank's, and the sum of all. At the
-end everything is compared, on every node.
+end everything is compared, on every node: balances, how accounts were opened, transfers, and that there are no others.
 """
 
-from bankd.ledger.queries import BalanceFound, GetBalance, GetTransfer, TransferFound
+from bankd.ledger.queries import AccountFound, BalanceFound, GetAccount, GetBalance, GetTransfer, TransferFound
 from bankd.ledger.state import Ledger
 from bankd.replica.core import Replica
 from bankd.sim.judges.bank import Bank
@@ -42,6 +42,7 @@ class States:
         self._judge_sum(now_ns, book, ledger)
         for account in self._bank.accounts:
             self._judge_balance(now_ns, book, ledger, account)
+            self._judge_opening(now_ns, book, ledger, account)
         for tx_id, record in self._bank.transfers.items():
             found = ledger.read(GetTransfer(tx_id))
             if record.index <= index and found != TransferFound(record):
@@ -74,6 +75,14 @@ class States:
         if balance != expected:
             text = f"{account} holds {balance} at {ledger.applied_index}, where the log makes it {expected}"
             raise Violation("M3", text, now_ns, book.node)
+
+    def _judge_opening(self, now_ns: int, book: NodeBook, ledger: Ledger, account: AccountId) -> None:
+        found = ledger.read(GetAccount(account))
+        if isinstance(found, AccountFound) and account != OPENING_ACCOUNT:
+            record, balances = found.record, self._bank.accounts[account]
+            if (record.created_index, record.initial_balance) != (balances.indexes[0], balances.amounts[0]):
+                text = f"{account} was opened at {balances.indexes[0]} with {balances.amounts[0]}, and is {record}"
+                raise Violation("M3", text, now_ns, book.node)
 
     def _judge_sum(self, now_ns: int, book: NodeBook, ledger: Ledger) -> None:
         imbalance = ledger.imbalance()
