@@ -7,13 +7,14 @@ from bankd.errors import HandshakeRefused
 from bankd.node.calls import ANSWER_BYTES
 from bankd.node.causes import TEXT_CHARS_MAX
 from bankd.node.descriptors import room_within
+from bankd.node.door import HANDSHAKE_S
 from bankd.node.logs import RATIONED_LINES_MAX
 from bankd.node.roster import IDLE_ROUNDS
 from bankd.node.sender import CROWDED_BYTES
 from bankd.types import NodeId
 from bankd.wire import client_codec as codec
 from bankd.wire.frames import FrameKind, encode_frame
-from bankd.wire.hello import Hello, PeerRole
+from bankd.wire.hello import Hello, PeerRole, encode_hello
 from bankd.wire.methods import Method
 from bankd.wire.refusals import decode_refusal
 from tests.whole.caller import Caller
@@ -61,6 +62,22 @@ def test_silent_connections_beyond_their_bound_close_the_oldest_of_them() -> Non
         silent += await connect_silently(world, N1, 3)
         await world.pause()
         assert [await ended(caller) for caller in silent] == [True] * 3 + [False] * ROOM.ungreeted
+
+    run_world(scenario)
+
+
+def test_hello_that_trickles_in_is_cut_off_like_one_that_never_comes() -> None:  # N09
+    """Each byte comes long before anybody would call the connection silent."""
+
+    async def scenario(world: World) -> None:
+        await world.start("n1")
+        slow = await world.connect(N1)
+        for byte in encode_hello(Hello(PeerRole.CLIENT, CLUSTER)):
+            await slow.stream.send_all(bytes((byte,)))
+            await trio.sleep(HANDSHAKE_S / 10)
+            if await ended(slow):
+                return
+        raise AssertionError("it was heard to its end")
 
     run_world(scenario)
 
