@@ -60,20 +60,20 @@ def show(plan: Plan, command: str, wish: Wish) -> int:
     ran, trace = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT, width_of(sys.stdout))
     if not wish.json:
         print("\n".join(told(plan, ran, trace, command, wish)), flush=True)
-    smaller = shrunk(plan, ran.broken) if ran.broken is not None and wish.shrink else None
-    text = transcript(plan, ran, smaller, command)
+    shrinking = shrunk(plan, ran.broken) if ran.broken is not None and wish.shrink else None
+    text = transcript(plan, ran.broken, shrinking, command)
     if wish.json:
-        print(json.dumps(summary(ran, command) | shrunk_summary(smaller, text)))
+        print(json.dumps(summary(ran, command) | shrunk_summary(shrinking, text)))
     if wish.transcript is not None:
         try:
             save(wish.transcript, text)
         except FileUnusable:
-            if smaller is not None and not wish.json:
+            if shrinking is not None and not wish.json:
                 print(f"\n{text}", end="")  # minutes of work, not to be lost with the file
             raise
-    elif smaller is not None and not wish.json:
+    elif shrinking is not None and not wish.json:
         print(f"\n{text}", end="")
-    if smaller is not None and smaller.end is End.INTERRUPTED:
+    if shrinking is not None and shrinking.end is End.INTERRUPTED:
         return Exit.INTERRUPTED
     return Exit.OK if ran.broken is None else Exit.UNHEALTHY
 
@@ -105,37 +105,46 @@ class End(Enum):
     INTERRUPTED = "it was interrupted, and more may go"
 
 
-@attrs.define
-class Smaller:
-    """The smallest plan found so far in which the same breaks."""
+class Shrinking:
+    """A search for the smallest plan in which the same breaks, and what it has come to."""
 
-    plan: Plan
-    runs: int = 1
-    end: End = End.INTERRUPTED
+    def __init__(self, plan: Plan, broken: Broken) -> None:
+        self.best = plan
+        self.broken = broken  # what the best plan shows
+        self.runs = 1
+        self.end = End.INTERRUPTED
+        self._kind = broken.kind
+        self._found: Broken | None = None  # in the last run
 
-    def take(self, runs: int, best: Plan) -> None:
-        self.plan, self.runs = best, runs
+    def carry_out(self) -> None:
+        """Search to the end, or until somebody has seen enough."""
+        with endings_interrupt(), suppress(KeyboardInterrupt):
+            found = shrink(self.best, self._breaks, runs_max=RUNS_MAX, report=self._take)
+            assert found is not None, f"{self._kind} broke once and not again: the run depends on more than its plan"
+            self.end = End.MINIMAL if found.minimal else End.RUNS_SPENT
+
+    def _breaks(self, candidate: Plan) -> str | None:
+        self._found = carry_out(candidate)[0].broken
+        return self._found.kind if self._found is not None else None
+
+    def _take(self, runs: int, best: Plan) -> None:
+        self.runs = runs
+        if best is not self.best:
+            assert self._found is not None, "the best plan breaks nothing"
+            self.best, self.broken = best, self._found
         if sys.stderr.isatty():
             print(f"{CLEAR_LINE}{runs} runs: {sizes(best)} are left", end="", file=sys.stderr, flush=True)
 
 
-def shrunk(plan: Plan, broken: Broken) -> Smaller:
-    """Look for the smallest plan in which the same breaks, and say what came of it."""
-
-    def breaks(candidate: Plan) -> str | None:
-        found = carry_out(candidate)[0].broken
-        return found.kind if found is not None else None
-
-    smaller = Smaller(plan)
-    with endings_interrupt(), suppress(KeyboardInterrupt):
-        found = shrink(plan, breaks, runs_max=RUNS_MAX, report=smaller.take)
-        assert found is not None, f"{broken.kind} broke once and not again: the run depends on more than its plan"
-        smaller.end = End.MINIMAL if found.minimal else End.RUNS_SPENT
+def shrunk(plan: Plan, broken: Broken) -> Shrinking:
+    """Shrink the plan, and say to what."""
+    shrinking = Shrinking(plan, broken)
+    shrinking.carry_out()
     was = f"{len(plan.nodes)} nodes, {len(plan.faults)} faults, {len(plan.operations)} calls"
+    became = f"{was} became {sizes(shrinking.best)} in {shrinking.runs} runs; {shrinking.end.value}"
     hidden = CLEAR_LINE if sys.stderr.isatty() else ""
-    became = f"{was} became {sizes(smaller.plan)} in {smaller.runs} runs; {smaller.end.value}"
     print(f"{hidden}{became}", file=sys.stderr)
-    return smaller
+    return shrinking
 
 
 def sizes(plan: Plan) -> str:
@@ -150,18 +159,20 @@ def save(file: Path, text: str) -> None:
     print(f"{file} written (to run it: bankd sim --plan {file})", file=sys.stderr)
 
 
-def transcript(plan: Plan, ran: Ran, smaller: Smaller | None, command: str) -> str:
-    """The smallest plan there is as text, with what it showed and where it came from."""
-    lines = [] if ran.broken is None else [f"# {ran.broken.invariant}: {ran.broken.sentence}"]
+def transcript(plan: Plan, broken: Broken | None, shrinking: Shrinking | None, command: str) -> str:
+    """The smallest plan there is as text, with what it shows and where it came from."""
+    if shrinking is not None:
+        plan, broken = shrinking.best, shrinking.broken
+    lines = [] if broken is None else [f"# {broken.invariant}: {broken.sentence}"]
     lines.append(f"# from: {command}")
-    if smaller is not None and smaller.end is not End.MINIMAL:
-        lines.append(f"# shrunk in {smaller.runs} runs; {smaller.end.value}")
-    return "\n".join([*lines, dumps(plan if smaller is None else smaller.plan)])
+    if shrinking is not None and shrinking.end is not End.MINIMAL:
+        lines.append(f"# shrunk in {shrinking.runs} runs; {shrinking.end.value}")
+    return "\n".join([*lines, dumps(plan)])
 
 
-def shrunk_summary(smaller: Smaller | None, text: str) -> dict[str, object]:
+def shrunk_summary(shrinking: Shrinking | None, text: str) -> dict[str, object]:
     """What `--shrink` adds to the promise of `--json`."""
-    return {} if smaller is None else {"shrunk": text, "minimal": smaller.end is End.MINIMAL}
+    return {} if shrinking is None else {"shrunk": text, "minimal": shrinking.end is End.MINIMAL}
 
 
 def summary(ran: Ran, command: str) -> dict[str, object]:

@@ -87,9 +87,10 @@ class Tally:
             rows = [(kind, f"{count:,}") for kind, count in sorted(self.faults.items())]
             lines += ["", *aligned([("FAULT", "COUNT"), *rows], right=(1,))]
         if self.failures:
-            rows_ = [failure.cells for failure in self.failures]
-            lines += ["", *aligned([("SEED", "BROKE", "AT", "WHAT"), *rows_], right=(0, 2)), ""]
-            lines += ["To see one of them again:", *(f"  {failure.seed.command}" for failure in self.failures)]
+            failures = sorted(self.failures, key=lambda failure: failure.seed.number)
+            cells = [failure.cells for failure in failures]
+            lines += ["", *aligned([("SEED", "BROKE", "AT", "WHAT"), *cells], right=(0, 2)), ""]
+            lines += ["To see one of them again:", *(f"  {failure.seed.command}" for failure in failures)]
         else:
             lines += ["", "No invariant broke."]
         return "\n".join(lines)

@@ -122,12 +122,12 @@ clog       3
 crash      6
 
 SEED  BROKE       AT  WHAT
-  12  S1     12.345s  tx-7 was acknowledged and is gone
    9  LOST         -  it took longer than 300 s
+  12  S1     12.345s  tx-7 was acknowledged and is gone
 
 To see one of them again:
-  bankd sim --seed 12
-  bankd sim --seed 9"""
+  bankd sim --seed 9
+  bankd sim --seed 12"""
 
 
 def test_the_table_says_what_was_run_and_what_broke() -> None:

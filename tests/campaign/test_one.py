@@ -126,7 +126,8 @@ def test_a_planted_bug_shrinks_to_the_little_that_it_needs(
     plan = loads(text)
     assert [type(fault) for fault in plan.faults] == [Crash, Crash]
     assert main(["sim", "--plan", str(kept)]) == 8
-    assert "\nS4 broke: votes for " in capsys.readouterr().out
+    shows = text.splitlines()[0].removeprefix("# S4: ")  # of the small plan, no longer of the large one
+    assert f"\nS4 broke: {shows}\n" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("careless_votes")
@@ -144,6 +145,17 @@ def test_a_shrunk_plan_as_json_is_part_of_the_one_object(file: Path, capsys: pyt
     assert main(["sim", "--plan", str(file), "--shrink", "--json"]) == 8
     shown = json.loads(capsys.readouterr().out)
     assert (len(loads(shown["shrunk"]).faults), shown["minimal"]) == (2, True)
+
+
+@pytest.mark.usefixtures("careless_votes")
+def test_a_shrinking_that_has_used_up_its_runs_says_that_more_may_go(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(one, "RUNS_MAX", 5)
+    assert main(["sim", "--plan", str(file), "--shrink"]) == 8
+    out, err = capsys.readouterr()
+    assert err.endswith(" in 5 runs; the runs are used up, and more may go\n")
+    assert "\n# shrunk in 5 runs; the runs are used up, and more may go\n" in out
 
 
 @pytest.fixture
