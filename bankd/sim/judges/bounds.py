@@ -23,6 +23,7 @@ from bankd.raft.messages import (
     AppendResponse,
     Entry,
     EntryType,
+    HeartbeatResponse,
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
@@ -65,9 +66,11 @@ class Bounds:
         if office.term != book.leads:
             office = self._offices[book.node] = Office(book.leads)
         for event in events:
-            if type(event) is Received:
+            if type(event) is Received and type(event.message) is not HeartbeatResponse:  # which nearly all are
                 _take(office, event.message)
-        fault = self._judge_sends(office, effects.send_now) or self._judge_proposals(book, effects.persists)
+        fault = self._judge_sends(office, effects.send_now) if effects.send_now else None
+        if effects.persists:
+            fault = fault or self._judge_proposals(book, effects.persists)
         if fault is not None:
             raise Violation("B1", fault, now_ns, book.node)
 

@@ -118,7 +118,7 @@ class Desks:
     def waited(self, now_ns: int, book: NodeBook) -> None:
         """A turn is over: whoever still waits has time left, or is answered within the next few ticks."""
         desk = self.of[book.node]
-        if not desk.asked or desk.ticks == desk.judged_tick:
+        if desk.ticks == desk.judged_tick:
             return
         desk.judged_tick = desk.ticks
         node_ns = self._clocks[book.node].monotonic_ns(now_ns)

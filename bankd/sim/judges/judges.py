@@ -122,7 +122,8 @@ class Judges:
             answers.replied(now_ns, book, replies)
         if replies or took_calls:
             desks.count(now_ns, book, replica)
-        desks.waited(now_ns, book)
+        if desks.of[node].asked:
+            desks.waited(now_ns, book)
         if book.leads:
             self._offices.turned(now_ns, book, events, effects.persists)
             self._bounds.turned(now_ns, book, events, effects)
