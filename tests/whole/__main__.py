@@ -63,7 +63,9 @@ def _sum_up(outcomes: list[Outcome]) -> None:
         f"seeds={len(outcomes)} failed={sum(bool(outcome.failure) for outcome in outcomes)} "
         f"simulated_s={simulated_s:.0f} took_s={took_s:.1f} rate={simulated_s / took_s:.1f} "
         f"calls={sum(outcome.calls for outcome in outcomes)} "
-        f"acknowledged={sum(outcome.acknowledged for outcome in outcomes)}"
+        f"acknowledged={sum(outcome.acknowledged for outcome in outcomes)} "
+        f"disturbed={sum(outcome.disturbed for outcome in outcomes)} "
+        f"disturbed_min={min(outcome.disturbed for outcome in outcomes)}"
     )
 
 

@@ -12,6 +12,7 @@ from anyio.abc import ByteStream
 from bankd.client import BankClient
 from bankd.client.environment import Environment
 from bankd.client.results import Transfer, TransferRequest
+from bankd.client.retry import RetryPolicy
 from bankd.errors import (
     AccountExists,
     AccountNotFound,
@@ -97,6 +98,9 @@ class History:
     """What all clients of a world were asked and answered."""
 
     records: list[Record] = attrs.field(factory=list)
+    spans_s: list[tuple[float, float]] = attrs.field(
+        factory=list
+    )  # when each call began and ended, whatever came of it
 
     @property
     def acknowledged(self) -> int:
@@ -106,12 +110,27 @@ class History:
 class RecordedClient:
     """Calls of one `BankClient`, none of which raises for what the world did. Use it in an `async with` block."""
 
-    def __init__(self, number: int, network: Network, history: History, seed: int, endpoints: Sequence[str]) -> None:
+    def __init__(
+        self,
+        number: int,
+        network: Network,
+        history: History,
+        seed: int,
+        endpoints: Sequence[str],
+        *,
+        retry: RetryPolicy,
+        max_in_flight: int,
+    ) -> None:
         self.number = number
         self.process = Process(f"c{number}")
         self.seen_index = LogIndex(0)
         self.bank = BankClient(
-            endpoints, cluster=CLUSTER, timeout_s=4.0, environment=client_environment(network, self.process, seed)
+            endpoints,
+            cluster=CLUSTER,
+            timeout_s=4.0,
+            retry=retry,
+            max_in_flight=max_in_flight,
+            environment=client_environment(network, self.process, seed),
         )
         self._history = history
 
@@ -186,7 +205,7 @@ class RecordedClient:
         ask: Callable[[], Awaitable[Result]],
         index: Callable[[], LogIndex | None] = lambda: None,
     ) -> Result | None:
-        call_ns = _now_ns()
+        call_ns, began_s = _now_ns(), trio.current_time()
         result: Result | None = None
         try:
             result = await ask()
@@ -196,6 +215,7 @@ class RecordedClient:
             result = Refused(error.reason)
         finally:
             return_ns = _now_ns() if result is not None else None
+            self._history.spans_s.append((began_s, trio.current_time()))
             self._history.records.append(Record(self.number, operation, call_ns, return_ns, result, index()))
             self.seen_index = max(self.seen_index, index() or LogIndex(0), *_decided(result))
         return result

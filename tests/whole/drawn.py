@@ -2,24 +2,31 @@
 
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 import trio
 
+from bankd.client.options import IN_FLIGHT_MAX
+from bankd.client.retry import RetryPolicy
 from bankd.sim.plan import DiskOdds
 from bankd.sim.random import Stream
 from bankd.types import NodeId
+from tests.whole.client import RecordedClient
 from tests.whole.faults import Faults
 from tests.whole.misfortune import Misfortune
 from tests.whole.verdict import judge
 from tests.whole.workload import Workload
-from tests.whole.world import Settings, World, run
+from tests.whole.world import PATIENT, Settings, World, run
 
 RUN_S: Final = 30.0
 SAFETY_S: Final = 25.0  # of them faults; then all is mended
 CLIENTS: Final = 4
 DRIFT_PPM_MAX: Final = 100_000
+WALLED_PPM: Final = 300_000
+DISTURBED_MIN: Final = 30  # calls under way during a fault; mostly there are hundreds
+ONCE: Final = RetryPolicy(tries_max=1)
 
 
 @attrs.frozen
@@ -31,6 +38,7 @@ class Outcome:
     simulated_s: float
     acknowledged: int
     calls: int
+    disturbed: int  # of the calls: those that were under way during a fault
     took_s: float
     failure: str
 
@@ -38,12 +46,15 @@ class Outcome:
 def run_seed(seed: int) -> Outcome:
     """The run of a seed: the same in every process."""
     world = World(settings_of(seed))
+    misfortunes = [Misfortune(world, Stream(seed, f"faults {n}")) for n in range(Stream(seed, "faults").between(1, 2))]
     began, simulated_s, failure = time.process_time(), 0.0, ""
 
     async def scenario(world: World) -> None:
         nonlocal simulated_s
         try:
-            await _live(world, seed)
+            await _live(world, seed, misfortunes)
+            disturbed = _disturbed(world, misfortunes)
+            assert disturbed >= DISTURBED_MIN, f"only {disturbed} calls met a fault, so little was judged"
         finally:
             simulated_s = trio.current_time()
 
@@ -53,8 +64,25 @@ def run_seed(seed: int) -> Outcome:
         if not isinstance(error, Exception | BaseExceptionGroup):
             raise
         failure = f"{world.trace.last_lines()}\n{''.join(traceback.format_exception(error))}"
-    acknowledged, calls = world.history.acknowledged, len(world.history.records)
-    return Outcome(seed, world.trace.digest, simulated_s, acknowledged, calls, time.process_time() - began, failure)
+    return Outcome(
+        seed=seed,
+        digest=world.trace.digest,
+        simulated_s=simulated_s,
+        acknowledged=world.history.acknowledged,
+        calls=len(world.history.records),
+        disturbed=_disturbed(world, misfortunes),
+        took_s=time.process_time() - began,
+        failure=failure,
+    )
+
+
+def _disturbed(world: World, misfortunes: Sequence[Misfortune]) -> int:
+    """How many calls were under way during a fault."""
+    spans_s = [span_s for misfortune in misfortunes for span_s in misfortune.spans_s]
+    return sum(
+        any(began_s <= ends_s and begins_s <= ended_s for begins_s, ends_s in spans_s)
+        for began_s, ended_s in world.history.spans_s
+    )
 
 
 def settings_of(seed: int) -> Settings:
@@ -73,13 +101,23 @@ def settings_of(seed: int) -> Settings:
     )
 
 
-async def _live(world: World, seed: int) -> None:
+def _client(world: World, stream: Stream) -> RecordedClient:
+    """Some do not try twice, some have few calls under way, some reach one node alone, which passes everything on."""
+    client = world.make_client(retry=stream.pick((PATIENT, ONCE)), max_in_flight=stream.pick((2, IN_FLIGHT_MAX)))
+    if stream.chance(WALLED_PPM):
+        _, *others = stream.shuffled(world.node_ids)
+        for node_id in others:
+            world.network.wall_off(client.process.name, node_id)
+    return client
+
+
+async def _live(world: World, seed: int, misfortunes: Sequence[Misfortune]) -> None:
     stream = Stream(seed, "life")
     for host in world.hosts.values():
         host.inline = stream.chance(500_000)
     ids: list[tuple[str, tuple[str, str, int]]] = []
-    workloads = [Workload(world.make_client(), Stream(seed, f"calls {n}"), ids) for n in range(CLIENTS)]
-    misfortunes = [Misfortune(world, Stream(seed, f"faults {n}")) for n in range(stream.between(1, 2))]
+    habits = Stream(seed, "habits")
+    workloads = [Workload(_client(world, habits), Stream(seed, f"calls {n}"), ids) for n in range(CLIENTS)]
     await world.start()
     async with world.clients_open():
         await workloads[0].open_accounts()

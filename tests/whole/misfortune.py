@@ -27,6 +27,7 @@ class Misfortune:
         self._world = world
         self._stream = stream
         self._faults = Faults(world)
+        self.spans_s: list[tuple[float, float]] = []  # when each fault began and ended
         every: tuple[Callable[[], Awaitable[None]], ...] = (
             self._split, self._isolate_leader, self._one_way, self._bridge, self._clog, self._delay, self._flap,
             self._harm_bytes, self._lose_client, self._kill, self._power_loss, self._blackout, self._freeze,
@@ -42,7 +43,11 @@ class Misfortune:
             await trio.sleep(self._stream.below(GAP_MS_MAX) / 1000)
             kind = self._stream.pick(self._kinds)
             self._world.trace.note("fault", kind.__name__)
-            await kind()
+            began_s = trio.current_time()
+            try:
+                await kind()
+            finally:
+                self.spans_s.append((began_s, trio.current_time()))
 
     async def mend(self) -> None:
         await self._faults.mend()

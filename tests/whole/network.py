@@ -258,6 +258,7 @@ class Network:
         self._paths: dict[tuple[str, str], Path] = {}
         self._ends: dict[End, None] = {}
         self._refusing: set[str] = set()
+        self._walls: set[frozenset[str]] = set()  # pairs of hosts
         self._off: set[str] = set()
 
     def path(self, sender: str, receiver: str) -> Path:
@@ -289,7 +290,7 @@ class Network:
             await trio.sleep_forever()
         await _travel(back)
         listener = self.listeners.get(address)
-        if listener is None or {process.name, host_of(address)} & self._refusing:
+        if listener is None or self._is_refused(process.name, host_of(address)):
             raise ConnectionRefusedError(f"nobody listens on {address}")
         ours, theirs = End(self, process, there), End(self, listener.process, back)
         ours.peer, theirs.peer = theirs, ours
@@ -304,6 +305,10 @@ class Network:
         """A listener was closed."""
         if self.listeners.get(address) is listener:
             del self.listeners[address]
+
+    def wall_off(self, one: str, other: str) -> None:
+        """For good, each finds nobody who listens at the other: what a firewall says."""
+        self._walls.add(frozenset({one, other}))
 
     # Faults
 
@@ -345,6 +350,9 @@ class Network:
 
     def power_back(self, host: str) -> None:
         self._off.discard(host)
+
+    def _is_refused(self, one: str, other: str) -> bool:
+        return bool({one, other} & self._refusing) or {one, other} in self._walls
 
     def _close_listeners(self, process: Process) -> None:
         self.listeners = {address: one for address, one in self.listeners.items() if one.process is not process}

@@ -1,12 +1,8 @@
-"""The same seed gives the same run, in any process; and what that rests on."""
+"""What it rests on that the same seed gives the same run; test_seeds.py shows that it does, in any process."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
 import trio
 import trio._core._run as trio_run
 from trio.testing import MockClock
@@ -79,17 +75,3 @@ def test_process_that_is_stopped_gets_no_time_and_goes_on_where_it_stood() -> No
 
     with Scheduler(1).installed():
         trio.run(main, clock=MockClock(autojump_threshold=0))
-
-
-def trace_of(seed: int, hash_seed: int) -> str:
-    command = [sys.executable, "-m", "tests.whole", str(seed)]
-    run = subprocess.run(
-        command, env={**os.environ, "PYTHONHASHSEED": str(hash_seed)}, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout
-    return next(line for line in run.stdout.splitlines() if line.startswith("seed "))
-
-
-@pytest.mark.parametrize("seed", [11, 12, 13])
-def test_seed_gives_the_same_trace_in_another_process_under_another_hash_seed(seed: int) -> None:
-    assert trace_of(seed, hash_seed=1) == trace_of(seed, hash_seed=4321)

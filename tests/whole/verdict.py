@@ -73,7 +73,7 @@ async def _see_agreement(world: World) -> None:
         while len(applied()) != nodes or len(set(applied())) != 1:
             await world.pause()
     assert len(applied()) == nodes, f"V1: {len(applied())} of {nodes} nodes run"
-    assert len(set(applied())) == 1, f"S1, S4: some node never gets what the others hold: applied are {applied()}"
+    assert len(set(applied())) == 1, f"S1: some node never gets what the others hold: applied are {applied()}"
     digests = {node.identity.node_id: node.replica.ledger.digest.hex() for node in world.running()}
     assert len(set(digests.values())) == 1, f"S3: digests differ at index {applied()[0]}: {digests}"
 

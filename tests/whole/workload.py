@@ -13,14 +13,16 @@ ACCOUNTS: Final = tuple(f"a{number}" for number in range(6))
 STRANGERS: Final = ("nobody", "nowhere")
 OPENING: Final = 100
 ROWS_MAX: Final = 12
-PAUSE_MS_MAX: Final = 100
+PAUSE_MS_MAX: Final = 150
+AT_ONCE_PPM: Final = 150_000
+AT_ONCE_MAX: Final = 6
 TIMEOUTS_S: Final = (0.3, 1.0, 4.0)
 TRIES_MAX: Final = 5
 IDS_KEPT: Final = 8
 
 
 class Workload:
-    """One client's calls, one after the other, all drawn from one stream. `ids` are shared by the clients of a world."""
+    """One client's calls, one after the other and some at once, all drawn from one stream. `ids` are shared by the clients of a world."""
 
     def __init__(self, client: RecordedClient, stream: Stream, ids: list[tuple[str, Row]]) -> None:
         self._client = client
@@ -29,16 +31,28 @@ class Workload:
 
     async def run(self) -> None:
         """Call until cancelled."""
-        calls = (self._move, self._move, self._move, self._move_many, self._look, self._look, self._ask, self._repeat)
         while True:
-            await trio.sleep(self._stream.below(PAUSE_MS_MAX) / 1000)
-            await self._stream.pick(calls)()
+            await self._pause()
+            if self._stream.chance(AT_ONCE_PPM):
+                await self._call_at_once()
+            else:
+                await self._call()
 
     async def open_accounts(self) -> None:
         """Until each account is there."""
         for account in ACCOUNTS:
             while not isinstance(await self._client.open(account, OPENING), Opened):
-                pass
+                await self._pause()
+
+    async def _call(self) -> None:
+        calls = (self._move, self._move, self._move, self._move_many, self._look, self._look, self._ask, self._repeat)
+        await self._stream.pick(calls)()
+
+    async def _call_at_once(self) -> None:
+        """Several, which share the client's connection and its batches."""
+        async with trio.open_nursery() as nursery:
+            for _ in range(self._stream.between(2, AT_ONCE_MAX)):
+                nursery.start_soon(self._call)
 
     async def _move(self) -> None:
         tx_id, row = self._client.bank.make_tx_id(), self._row()
@@ -66,6 +80,9 @@ class Workload:
         if self._ids:
             tx_id, _ = self._stream.pick(self._ids)
             await self._client.outcome(tx_id, self._mode(), timeout_s=self._timeout_s())
+
+    async def _pause(self) -> None:
+        await trio.sleep(self._stream.between(1, PAUSE_MS_MAX) / 1000)
 
     def _row(self) -> Row:
         source = self._stream.pick(ACCOUNTS if self._stream.chance(950_000) else STRANGERS)

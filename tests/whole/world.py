@@ -13,6 +13,8 @@ import attrs
 import trio
 from trio.testing import MockClock
 
+from bankd.client.options import IN_FLIGHT_MAX
+from bankd.client.retry import RetryPolicy
 from bankd.config import Config
 from bankd.config.settings import (
     ClusterSection,
@@ -41,6 +43,7 @@ ELECTION_TIMEOUT_S: Final = 1.0
 PATIENCE_S: Final = 10 * ELECTION_TIMEOUT_S  # V1
 
 LIMITS: Final = LimitsSection(max_in_flight=1000, drain_timeout_s=5.0)
+PATIENT: Final = RetryPolicy()  # tries until the call's time is over
 AT_ONCE: Final = DiskOdds(write_ns_max=0, sync_ns_max=0)
 
 
@@ -133,12 +136,18 @@ class World:
         """Connect and say nothing."""
         return Caller(await self.network.connect(address_of(node_id), process=self._outsider))
 
-    def make_client(self, *endpoints: NodeId) -> RecordedClient:
+    def make_client(
+        self, *endpoints: NodeId, retry: RetryPolicy = PATIENT, max_in_flight: int = IN_FLIGHT_MAX
+    ) -> RecordedClient:
         """A client of the product that knows these nodes, or all; its calls make history. To be opened by the caller."""
         addresses = [address_of(node_id) for node_id in endpoints or self.node_ids]
         number = len(self.clients) + 1
-        self.clients.append(RecordedClient(number, self.network, self.history, self.settings.seed, addresses))
-        return self.clients[-1]
+        client = RecordedClient(
+            number, self.network, self.history, self.settings.seed, addresses,
+            retry=retry, max_in_flight=max_in_flight,
+        )  # fmt: skip
+        self.clients.append(client)
+        return client
 
     @asynccontextmanager
     async def client(self, *endpoints: NodeId) -> AsyncIterator[RecordedClient]:
