@@ -9,7 +9,7 @@ All of it is counted from the messages, the answers and the writes themselves. A
 before it begins a new window: what was under way was taken for lost, and costs nothing any more.
 
 Limits: an append without entries asks where a follower stands, and is not counted. A leader's own reads ask nobody,
-so they are not seen here (how many calls wait behind them is judged in `answers`).
+so they are not seen here (how many calls wait behind them is judged in `desks`).
 """
 
 from collections import deque
