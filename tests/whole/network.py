@@ -272,6 +272,10 @@ class Network:
     def is_on(self, host: str) -> bool:
         return host not in self._off
 
+    def dials_by(self, host: str) -> int:
+        """How often it has dialled anybody."""
+        return sum(count for path, count in self.dials.items() if path.startswith(f"{host}>"))
+
     async def listen(self, address: str, *, process: Process) -> list[trio.abc.Listener[trio.abc.Stream]]:
         await checkpoint()
         self.listeners[address] = Listener(self, process, address)

@@ -174,7 +174,7 @@ async def test_call_cancelled_at_any_step_spoils_nothing_for_the_next(  # P06
                 await trio.sleep(0.0001)
             nursery.cancel_scope.cancel()
         assert isinstance(await client.balance("b"), BalanceFound)
-    assert cluster.network.dials["c1>n1"] + cluster.network.dials["c1>n2"] + cluster.network.dials["c1>n3"] <= 4
+    assert cluster.network.dials_by("c1") <= 4
 
 
 async def test_link_cut_behind_any_byte_is_made_anew_and_no_half_frame_is_taken(  # P06, N08
