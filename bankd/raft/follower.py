@@ -19,7 +19,13 @@ from bankd.types import LogIndex
 
 
 def accept_append(state: State, message: AppendRequest) -> None:
-    """Append what is missing, replace what conflicts, learn the commit index, and answer."""
+    """Append what is missing, replace what conflicts, learn the commit index, and answer.
+
+    A disk that hangs is given no more to do: what relies on it could not leave, and would pile up with every heartbeat
+    for as long as that lasts (B1). The leader asks again.
+    """
+    if state.is_disk_stalled:
+        return
     log = state.log
     prev_index = message.prev_index
     if not _is_well_formed(message):

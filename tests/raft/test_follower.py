@@ -6,7 +6,7 @@ from bankd.raft.core import Raft
 from bankd.raft.messages import AppendResponse, Entry, HeartbeatResponse, Message
 from bankd.raft.ready import LogTruncated, MessageIgnored, Persist
 from bankd.types import LogIndex, Term
-from tests.raft.solo import N1, N2, N3, append, entries, finish_writes, heartbeat, node
+from tests.raft.solo import N1, N2, N3, QUIET, append, entries, finish_writes, heartbeat, node
 
 
 def persist_of(raft: Raft) -> Persist:
@@ -45,6 +45,23 @@ def test_repeated_append_is_acknowledged_behind_the_write_that_it_relies_on() ->
     assert (second.hard_state, second.entries) == (None, ())
     assert second.write_seq == first.write_seq + 1
     assert second.then_send == (AppendResponse(N2, N1, Term(1), True, LogIndex(1)),)
+
+
+def test_follower_whose_disk_hangs_takes_nothing_more_until_it_goes_on() -> None:
+    # D16, B1: a leader asks with every heartbeat
+    raft = node()
+    raft.step(append(N2, 1, (0, 0), entries((1, 1))))
+    hung = persist_of(raft)
+    writes = 0
+    for _ in range(10 * QUIET.election_ticks):
+        raft.tick()
+        raft.step(heartbeat(N2, 1, 0))
+        raft.step(append(N2, 1, (1, 1), ()))
+        writes += raft.ready().persist is not None
+    assert writes < QUIET.election_ticks
+    raft.persisted(hung.write_seq + writes)
+    raft.step(append(N2, 1, (1, 1), entries((2, 1))))
+    assert answers(raft) == [(True, 2)]
 
 
 def test_hard_state_is_written_with_or_before_the_entries_of_its_term() -> None:
