@@ -6,6 +6,7 @@ CORE = "bankd/raft/core.py"
 ELECTION = "bankd/raft/election.py"
 FOLLOWER = "bankd/raft/follower.py"
 LOG = "bankd/raft/log.py"
+PROGRESS = "bankd/raft/progress.py"
 QUORUM = "bankd/raft/quorum.py"
 READS = "bankd/raft/reads.py"
 REPLICATION = "bankd/raft/replication.py"
@@ -200,6 +201,52 @@ BUGS_IN_CONSENSUS = (
             "heartbeat_response=pb.HeartbeatResponse(read_round=read_round)",
             "heartbeat_response=pb.HeartbeatResponse()",
         ),
+    ),
+    bug(
+        "window-not-bounded",
+        "a follower is sent any number of appends before it answers one",
+        (PROGRESS, "return len(self._sent) >= self._messages_max or self._bytes >= self._bytes_max", "return False"),
+    ),
+    bug(
+        "window-bytes-not-bounded",
+        "what is under way to a follower is bounded in appends, not in bytes",
+        (
+            PROGRESS,
+            "return len(self._sent) >= self._messages_max or self._bytes >= self._bytes_max",
+            "return len(self._sent) >= self._messages_max",
+        ),
+    ),
+    bug(
+        "append-not-cut",
+        "an append holds whatever a follower misses",
+        (
+            REPLICATION,
+            "log.slice(first_index, log.last_index, self._state.options.append_bytes_max)",
+            "log.slice(first_index, log.last_index, 1 << 62)",
+        ),
+    ),
+    bug(
+        "uncommitted-not-bounded",
+        "a leader without a quorum takes proposals for ever",
+        (
+            REPLICATION,
+            "if uncommitted_bytes and uncommitted_bytes + size_bytes > self._state.options.uncommitted_bytes_max:",
+            "if False:",
+        ),
+    ),
+    bug(
+        "inherited-not-counted",
+        "a new leader does not count what its predecessors left uncommitted",
+        (
+            REPLICATION,
+            "            log.bytes_between(log.commit_index, log.last_index) + ENTRY_OVERHEAD_BYTES\n",
+            "            ENTRY_OVERHEAD_BYTES\n",
+        ),
+    ),
+    bug(
+        "questions-not-bounded",
+        "any number of followers' questions for a read index may wait on a leader",
+        (READS, "if self._held >= self._state.options.reads_waiting_max:", "if False:"),
     ),
     bug(
         "timeouts-not-random",

@@ -4,6 +4,7 @@ from tests.planted.bug import bug
 
 APPLYING = "bankd/replica/applying.py"
 CORE = "bankd/replica/core.py"
+HANDOVER = "bankd/replica/handover.py"
 READS = "bankd/replica/reads.py"
 WRITES = "bankd/replica/writes.py"
 
@@ -72,6 +73,29 @@ BUGS_IN_REPLICAS = (
             CORE,
             "self._writes.count >= self._waiting_calls_max or self._writes.gathered_bytes > GATHERED_BYTES_MAX",
             "self._writes.gathered_bytes > GATHERED_BYTES_MAX",
+        ),
+    ),
+    bug(
+        "entry-not-cut",
+        "whatever waits becomes one entry, however large",
+        (
+            CORE,
+            "split_by_bytes(self._writes.take_gathered(), self._entry_bytes_max)",
+            "split_by_bytes(self._writes.take_gathered(), 1 << 62)",
+        ),
+    ),
+    bug(
+        "reads-not-bounded",
+        "any number of reads may wait on a node",
+        (CORE, "if self._reads.count >= self._waiting_calls_max:", "if False:"),
+    ),
+    bug(
+        "hand-over-names-its-target",
+        "whoever asked for a hand-over is told that the node it named leads, whoever does",
+        (
+            HANDOVER,
+            "LeadershipMoved(raft.leader_id, raft.term), answer",
+            "LeadershipMoved(self._call.target, raft.term), answer",
         ),
     ),
     bug(

@@ -73,6 +73,15 @@ BUGS_IN_THE_LEDGER = (
         (ACCOUNTS, "return self.balances[OPENING_NUMBER] - initial_balance >= BALANCE_MIN", "return True"),
     ),
     bug(
+        "opening-limit-too-soon",
+        "openings are refused long before the bank's own account is at its limit",
+        (
+            ACCOUNTS,
+            "return self.balances[OPENING_NUMBER] - initial_balance >= BALANCE_MIN",
+            "return self.balances[OPENING_NUMBER] - initial_balance >= BALANCE_MIN // 2",
+        ),
+    ),
+    bug(
         "opening-request-forgotten",
         "an opening that is sent again is not recognised",
         (
