@@ -153,7 +153,8 @@ class LimitsSection:
 
     max_in_flight: int = setting(
         kinds.whole(1, 1_000_000),
-        "Calls that wait for an answer, over all connections; beyond it they are refused with a retry delay.",
+        "Writes that wait for an answer on this node, over all connections; as many reads, and as many calls "
+        "passed on to each other node. Beyond it they are refused with a retry delay.",
         default="10000",
     )
     drain_timeout_s: float = setting(
