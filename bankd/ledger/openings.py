@@ -13,6 +13,7 @@ Without one nothing is remembered, and a retry of a successful opening finds tha
 transfer ids are two namespaces.
 """
 
+from array import array
 from struct import pack
 
 import attrs
@@ -20,15 +21,24 @@ import attrs
 from bankd.ledger.accounts import OPENING_NUMBER, Accounts
 from bankd.ledger.checks import judge_create
 from bankd.ledger.commands import AccountCreated, CreateAccount, Malformed, RequestConflict
+from bankd.ledger.rows import RequestAnswer, RequestRows
 from bankd.types import AccountId, LogIndex, TimeNs, TxId
 
 
 @attrs.define(eq=False)
 class Openings:
-    """Owner of the recorded requests: account, initial balance and answer by request id."""
+    """Owner of the recorded requests: account, initial balance and answer by request id.
+
+    Invariant: `_ids` are the keys of `_requests` in the order in which they were recorded. A dict that grows cannot be
+    walked in slices, a list can.
+    """
 
     _accounts: Accounts
     _requests: dict[TxId, tuple[AccountId, int, AccountCreated]] = attrs.field(factory=dict)
+    _ids: list[TxId] = attrs.field(factory=list)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def decide(
         self, command: CreateAccount, index: LogIndex, time_ns: TimeNs, trace: list[bytes]
@@ -40,6 +50,26 @@ class Openings:
         outcome = self._recall(command) or self._decide_fresh(command, index, time_ns)
         self._trace(command, outcome, trace)
         return outcome
+
+    def rows(self, begin: int, end: int) -> RequestRows:
+        ids = self._ids[begin:end]
+        recorded = [self._requests[request_id] for request_id in ids]
+        return RequestRows(
+            ids=ids,
+            accounts=[account for account, _, _ in recorded],
+            initial_balances=array("q", (initial_balance for _, initial_balance, _ in recorded)),
+            indexes=array("Q", (answer.index for _, _, answer in recorded)),
+            answers=bytes(_answer_number(answer) for _, _, answer in recorded),
+        )
+
+    def extend(self, rows: RequestRows) -> bool:
+        """Put requests of an image behind those that are there. Says whether all their ids were new."""
+        accounts = map(self._accounts.shared, rows.accounts)
+        answers = map(_answer, rows.answers, rows.indexes)
+        recorded = zip(accounts, rows.initial_balances, answers, strict=True)
+        self._requests.update(zip(rows.ids, recorded, strict=True))
+        self._ids += rows.ids
+        return len(self._requests) == len(self._ids)
 
     def _recall(self, command: CreateAccount) -> AccountCreated | RequestConflict | None:
         if command.request_id is None or command.request_id not in self._requests:
@@ -53,6 +83,7 @@ class Openings:
         answer = self._open(command, index, time_ns)
         if command.request_id is not None:
             self._requests[command.request_id] = (command.account, command.initial_balance, answer)
+            self._ids.append(command.request_id)
         return answer
 
     def _open(self, command: CreateAccount, index: LogIndex, time_ns: TimeNs) -> AccountCreated:
@@ -78,3 +109,17 @@ def _traced(outcome: AccountCreated | RequestConflict) -> bytes:
     if isinstance(outcome, RequestConflict):
         return ",".join(outcome.differs).encode()
     return pack("<2?Q", outcome.success, outcome.limit_exceeded, outcome.index)
+
+
+def _answer_number(answer: AccountCreated) -> RequestAnswer:
+    if answer.success:
+        return RequestAnswer.OPENED
+    return RequestAnswer.LIMIT_EXCEEDED if answer.limit_exceeded else RequestAnswer.EXISTED
+
+
+def _answer(number: int, index: int) -> AccountCreated:
+    return AccountCreated(
+        success=number == RequestAnswer.OPENED,
+        index=LogIndex(index),
+        limit_exceeded=number == RequestAnswer.LIMIT_EXCEEDED,
+    )
