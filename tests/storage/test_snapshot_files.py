@@ -22,6 +22,7 @@ from bankd.storage.snapshot_format import (
     CHUNK_BYTES_MAX,
     CONFIGURATION_BYTES_MAX,
     FOOTER_BYTES,
+    Footer,
     SnapshotDamaged,
     SnapshotHeader,
     Tally,
@@ -110,6 +111,19 @@ def test_any_chunks_are_read_back_as_they_were_added(content: list[bytes], confi
     assert list(reader.chunks()) == content
     assert (reader.header, reader.ref, reader.content_bytes) == (header, ref, sum(map(len, content)))
     assert ref.size_bytes == len(disk.copy()[reader.path]) == len(reader.pread(1 << 20, 0))
+
+
+def test_bytes_of_header_and_footer_are_those_of_version_1() -> None:
+    """Files outlive programs, and go to nodes of other versions."""
+    assert encode_header(header_of(5)).hex() == (
+        "42414e4b534e500a" "01000000" "4c000000"  # magic, version, bytes of the header
+        "0700000000000000" "0500000000000000" "0200000000000000" "8813000000000000"  # cluster, index, term, time
+        "05000000000000000000000000000000" "6e31206e32206e33" "26d7571d"  # digest, configuration, CRC
+    )  # fmt: skip
+    assert encode_footer(Footer(3, 1000, 700, bytes(range(16)))).hex() == (
+        "534e4150454e440a" "0300000000000000" "e803000000000000" "bc02000000000000"  # magic, chunks, content, file bytes
+        "000102030405060708090a0b0c0d0e0f" "3e3b8c18"  # content id, CRC
+    )  # fmt: skip
 
 
 def test_chunk_of_the_largest_size_is_read_back_from_a_real_disk(tmp_path: Path) -> None:
@@ -242,27 +256,35 @@ def crafted(chunk: bytes, header: bytes | None = None) -> bytes:
     return header + encoded + encode_footer(tally.footer())
 
 
-@pytest.mark.parametrize(
-    ("chunk", "expected"),
-    [
-        (b"no frame at all", "one zstd frame"),
-        (b"", "one zstd frame"),
-        (zstandard.ZstdCompressor().compress(b"content")[:-1], "one zstd frame"),
-        (zstandard.ZstdCompressor().compress(b"content") + b"x", "one zstd frame"),
-        (zstandard.ZstdCompressor().compress(b"content") * 2, "one zstd frame"),
-        (zstandard.ZstdCompressor(write_content_size=False).compress(b"content"), "not -1"),
-        (zstandard.ZstdCompressor().compress(b""), "not 0"),
-        (zstandard.ZstdCompressor().compress(bytes(CHUNK_BYTES_MAX + 1)), f"not {CHUNK_BYTES_MAX + 1}"),
-        (zstandard.ZstdCompressor().compress(bytes(1 << 30)), f"not {1 << 30}"),
-        (zstandard.ZstdCompressor().compress(b"another length"), "the footer of the chunks before it"),
-    ],
-)
+def claiming(content_bytes: int) -> bytes:
+    """Return the beginning of a frame that promises so much."""
+    frame = zstandard.ZstdCompressor().compressobj(size=content_bytes)
+    return frame.compress(b"content") + frame.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+
+
+FRAME = zstandard.ZstdCompressor().compress(b"content")
+NO_CHUNKS = {
+    "no frame": (b"no frame at all", "one zstd frame"),
+    "nothing": (b"", "one zstd frame"),
+    "a frame that is cut": (FRAME[:-1], "one zstd frame"),
+    "a frame and a byte": (FRAME + b"x", "one zstd frame"),
+    "two frames": (FRAME * 2, "one zstd frame"),
+    "a frame that hides its size": (zstandard.ZstdCompressor(write_content_size=False).compress(b"content"), "not -1"),
+    "a frame of nothing": (zstandard.ZstdCompressor().compress(b""), "not 0"),
+    "a promise that is not kept": (claiming(1000), "one zstd frame"),
+    "a byte too much": (zstandard.ZstdCompressor().compress(bytes(CHUNK_BYTES_MAX + 1)), f"not {CHUNK_BYTES_MAX + 1}"),
+    "a gigabyte": (claiming(1 << 30), f"not {1 << 30}"),
+    "another length": (zstandard.ZstdCompressor().compress(b"short"), "the footer of the chunks before it"),
+}
+
+
+@pytest.mark.parametrize(("chunk", "expected"), NO_CHUNKS.values(), ids=NO_CHUNKS)
 def test_chunk_that_a_peer_sealed_but_that_is_no_chunk_is_refused(chunk: bytes, expected: str) -> None:
     assert expected in refused(crafted(chunk))
 
 
 def test_crafted_file_is_taken_when_its_chunk_is_one() -> None:
-    assert reading(crafted(zstandard.ZstdCompressor().compress(b"content"))) == [b"content"]
+    assert reading(crafted(FRAME)) == [b"content"]
 
 
 class WatchedFile(SimFile):
@@ -315,9 +337,9 @@ def test_place_that_the_disk_cannot_read_is_damage() -> None:
 
 
 def test_snapshot_of_another_cluster_is_foreign() -> None:
-    data = encode_header(header_of(5, cluster_id=ClusterId(8)))
+    header = encode_header(header_of(5, cluster_id=ClusterId(8)))
     with pytest.raises(DataDirForeign, match=r"belongs to cluster 0000000000000008, this is 0000000000000007"):
-        reading(crafted(zstandard.ZstdCompressor().compress(b"content"), data))
+        reading(crafted(FRAME, header))
 
 
 def test_snapshot_of_a_newer_format_is_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
