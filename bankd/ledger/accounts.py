@@ -89,6 +89,11 @@ class Accounts:
         number = self.numbers.get(account)
         return account if number is None else self.ids[number]
 
+    def opening(self, account: AccountId) -> tuple[int, int] | None:
+        """At which log index the account was opened, and with which balance."""
+        number = self.numbers.get(account)
+        return None if number is None else (self._created_indexes[number], self._initial_balances[number])
+
     def balance(self, account: AccountId) -> int | None:
         """The balance in minor units; None: no such account."""
         number = self.numbers.get(account)

@@ -27,15 +27,18 @@ from bankd.types import AccountId, LogIndex, TimeNs, TxId
 
 @attrs.define(eq=False)
 class Openings:
-    """Owner of the recorded requests: account, initial balance and answer by request id.
+    """Owner of the recorded requests: columns, and the row of each by its request id.
 
-    Invariant: `_ids` are the keys of `_requests` in the order in which they were recorded. A dict that grows cannot be
-    walked in slices, a list can.
+    Invariant: rows are dense and in the order in which requests were decided; a row is never changed or removed.
     """
 
     _accounts: Accounts
-    _requests: dict[TxId, tuple[AccountId, int, AccountCreated]] = attrs.field(factory=dict)
+    _row_by_id: dict[TxId, int] = attrs.field(factory=dict)
     _ids: list[TxId] = attrs.field(factory=list)
+    _named: list[AccountId] = attrs.field(factory=list)  # the account that was to be opened
+    _initial_balances: "array[int]" = attrs.field(factory=lambda: array("q"))
+    _indexes: "array[int]" = attrs.field(factory=lambda: array("Q"))
+    _answers: bytearray = attrs.field(factory=bytearray)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -52,39 +55,49 @@ class Openings:
         return outcome
 
     def rows(self, begin: int, end: int) -> RequestRows:
-        ids = self._ids[begin:end]
-        recorded = [self._requests[request_id] for request_id in ids]
         return RequestRows(
-            ids=ids,
-            accounts=[account for account, _, _ in recorded],
-            initial_balances=array("q", (initial_balance for _, initial_balance, _ in recorded)),
-            indexes=array("Q", (answer.index for _, _, answer in recorded)),
-            answers=bytes(_answer_number(answer) for _, _, answer in recorded),
+            ids=self._ids[begin:end],
+            accounts=self._named[begin:end],
+            initial_balances=self._initial_balances[begin:end],
+            indexes=self._indexes[begin:end],
+            answers=bytes(self._answers[begin:end]),
         )
 
     def extend(self, rows: RequestRows) -> bool:
-        """Put requests of an image behind those that are there. Says whether all their ids were new."""
-        accounts = map(self._accounts.shared, rows.accounts)
-        answers = map(_answer, rows.answers, rows.indexes)
-        recorded = zip(accounts, rows.initial_balances, answers, strict=True)
-        self._requests.update(zip(rows.ids, recorded, strict=True))
+        """Put requests behind those that are there. Says whether all their ids were new."""
+        first = len(self._ids)
+        self._row_by_id.update(zip(rows.ids, range(first, first + len(rows.ids)), strict=True))
         self._ids += rows.ids
-        return len(self._requests) == len(self._ids)
+        self._named += map(self._accounts.shared, rows.accounts)
+        self._initial_balances += rows.initial_balances
+        self._indexes += rows.indexes
+        self._answers += rows.answers
+        return len(self._row_by_id) == len(self._ids)
 
     def _recall(self, command: CreateAccount) -> AccountCreated | RequestConflict | None:
-        if command.request_id is None or command.request_id not in self._requests:
+        row = None if command.request_id is None else self._row_by_id.get(command.request_id)
+        if row is None:
             return None
-        account, initial_balance, answer = self._requests[command.request_id]
-        same = {"account": account == command.account, "initial_balance": initial_balance == command.initial_balance}
+        same = {
+            "account": self._named[row] == command.account,
+            "initial_balance": self._initial_balances[row] == command.initial_balance,
+        }
         differs = tuple(field for field, equal in same.items() if not equal)
-        return RequestConflict(differs) if differs else answer
+        return RequestConflict(differs) if differs else _answer(self._answers[row], self._indexes[row])
 
     def _decide_fresh(self, command: CreateAccount, index: LogIndex, time_ns: TimeNs) -> AccountCreated:
         answer = self._open(command, index, time_ns)
         if command.request_id is not None:
-            self._requests[command.request_id] = (command.account, command.initial_balance, answer)
-            self._ids.append(command.request_id)
+            self._record(command.request_id, command, answer)
         return answer
+
+    def _record(self, request_id: TxId, command: CreateAccount, answer: AccountCreated) -> None:
+        self._row_by_id[request_id] = len(self._ids)
+        self._ids.append(request_id)
+        self._named.append(self._accounts.shared(command.account))
+        self._initial_balances.append(command.initial_balance)
+        self._indexes.append(answer.index)
+        self._answers.append(_answer_number(answer))
 
     def _open(self, command: CreateAccount, index: LogIndex, time_ns: TimeNs) -> AccountCreated:
         if command.account in self._accounts.numbers:

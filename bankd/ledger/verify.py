@@ -24,6 +24,7 @@ from bankd.types import BALANCE_MAX, BALANCE_MIN, AccountId, TransferStatus
 Moment = tuple[int, int]  # log index and stamp
 
 _INDEX_MAX: Final = 2**63 - 1  # the wire's bound of log indexes: no log gets there
+_NEVER_OPENED: Final = (_INDEX_MAX + 1, 0)  # the opening of an account that does not exist
 _STATUSES: Final = bytes(status for status in TransferStatus if status != TransferStatus.UNKNOWN)
 _ANSWERS: Final = bytes(RequestAnswer)
 
@@ -62,18 +63,12 @@ def verify_requests(rows: RequestRows, head: ImageHead, last_index: int, account
     _require_within(rows.initial_balances, 0, BALANCE_MAX, "an opening balance")
     require(_ascends(rows.indexes, max(last_index, 1), head.applied_index), "requests out of log order")
     _require_bytes(rows.answers, _ANSWERS, "answer to a request")
-    for row, answer in enumerate(rows.answers):
+    decided = zip(rows.accounts, rows.initial_balances, rows.indexes, rows.answers, strict=True)
+    for account, initial_balance, index, answer in decided:
         if answer != RequestAnswer.LIMIT_EXCEEDED:  # which says nothing about the account
-            require(_borne_out(rows, row, accounts), f"answer {answer} to a request, which the accounts contradict")
-
-
-def _borne_out(rows: RequestRows, row: int, accounts: Accounts) -> bool:
-    account = accounts.find(rows.accounts[row])
-    if account is None:
-        return False
-    if rows.answers[row] == RequestAnswer.EXISTED:
-        return account.created_index <= rows.indexes[row]
-    return (account.created_index, account.initial_balance) == (rows.indexes[row], rows.initial_balances[row])
+            opened = accounts.opening(account) or _NEVER_OPENED
+            fits = opened == (index, initial_balance) if answer == RequestAnswer.OPENED else opened[0] <= index
+            require(fits, f"answer {answer} to a request, which the accounts contradict")
 
 
 def verify_entries(rows: EntryRows, head: ImageHead, last_first_row: int, last: Moment) -> None:
