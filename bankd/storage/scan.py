@@ -16,7 +16,7 @@ from bankd.storage.damage import later_batch, unfinished
 from bankd.storage.records import SECTOR_BYTES, Batch, BatchDamaged, Place, Record, Seal, read_batch, read_header
 from bankd.storage.segment import SegmentHeader, header_crc
 
-_COMPARED_BYTES: Final = 1 << 20  # at a time, looking for zeros
+_ZEROS: Final = bytes(1 << 20)  # compared with so many at a time
 
 
 @attrs.frozen
@@ -99,10 +99,8 @@ def scan(data: bytes, place: Place) -> Iterator[Found]:
 
 def is_zero(data: bytes, start: int) -> bool:
     """Tell whether nothing but zeros stands from `start` on."""
-    zeros = bytes(_COMPARED_BYTES)
-    return all(
-        zeros.startswith(data[offset : offset + _COMPARED_BYTES]) for offset in range(start, len(data), _COMPARED_BYTES)
-    )
+    step = len(_ZEROS)
+    return all(_ZEROS.startswith(data[offset : offset + step]) for offset in range(start, len(data), step))
 
 
 def _is_unwritten(data: bytes, offset: int) -> bool:
