@@ -1,10 +1,11 @@
 """Show the ledger as it was at one index, while it goes on applying.
 
 A freeze costs a copy of the balances and a few counts: everything else in the ledger is only ever appended
-to, so that the first so many rows of it stay as they are. For 100,000 accounts it was measured at 0.3 ms, and it does not
-grow with the number of transfers.
+to, so that the first so many rows of it stay as they are. It does not grow with the number of transfers.
 
-Limits: balances that have changed since are kept twice for as long as an image lives, 32 bytes an account.
+Limits: the copy takes 2 ms for 100,000 accounts, 20 ms for a million (measured on a busy machine; nearly all of it is
+reaching numbers that lie scattered in memory). For as long as an image lives, an account takes 8 bytes more, and one whose
+balance has changed since another 32.
 """
 
 from collections.abc import Iterator

@@ -21,8 +21,8 @@ import attrs
 
 from bankd.types import AccountId, LogIndex, TimeNs, TxId
 
-# With ids of 128 bytes everywhere a block of this many rows encodes to less than 1 MiB, with usual ones to some 100 KiB.
-# Cutting and encoding one takes 0.5 ms.
+# With the longest ids everywhere a block of this many rows encodes to less than 1 MiB, with usual ones to 100 KB or less.
+# Cutting and encoding one takes 0.6 ms, 1.4 ms at worst (measured on a busy machine).
 ROWS_MAX: Final = 2048
 
 
