@@ -47,10 +47,12 @@ def run_wal(path: Path, shown: Range, *, as_table: bool) -> int:
       DataDirForeign: a newer program wrote it.
     """
     damaged = False
-    if as_table:
-        print(_line(_HEADINGS))
+    headed = not as_table  # by the first row: a file that cannot be shown gets no table
     for segment, row in _wal_rows(_segments(path)):
         damaged = damaged or row.is_damage
+        if not headed:
+            print(_line(_HEADINGS))
+            headed = True
         if shown.shows(row):
             print(_line(_cells(row)) if as_table else json.dumps(_as_json(segment, row)))
     sys.stdout.flush()

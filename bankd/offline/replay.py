@@ -12,6 +12,7 @@ Limits: from index 1 on, so what a log begins with after its first index is not 
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -23,11 +24,11 @@ from bankd.offline.progress import Progress
 from bankd.offline.report import Finding, LedgerSummary
 from bankd.offline.survivors import Survivors
 from bankd.raft.messages import Entry, EntryType
-from bankd.storage.scan import Sound, first_place, scan
+from bankd.storage.scan import Found, Sound, first_place, scan
 from bankd.storage.segment import HeaderDamaged, parse_header
 from bankd.wire.entries import decode_batch, decode_configuration
 
-_PAGE_ACCOUNTS = 1000
+_PAGE_ACCOUNTS: Final = 1000
 
 Where = tuple[Path, int]  # file, offset of the batch
 
@@ -78,28 +79,30 @@ class Replay:
                 self.ledger.skip(entry.index)
 
     def _entries(self, paths: Sequence[Path], progress: Progress) -> Iterator[tuple[Where, Entry]]:
-        left = self.batches
-        for path, found in chain.from_iterable(_sound_batches(path, progress) for path in paths):
-            if left == 0:
+        read = 0
+        for path, found in chain.from_iterable(_found(path, progress) for path in paths):
+            if read == self.batches:
                 return
-            left -= 1
+            if not isinstance(found, Sound) or found.place.number != read + 1:
+                break
+            read += 1
             for record in found.batch.records:
                 if isinstance(record, Entry):
                     yield (path, found.place.offset), record
-        if left:
-            message = f"expected {self.batches} whole batches as at the first reading, not {left} fewer: the disk changes its mind"
+        if read < self.batches:
+            message = (
+                f"expected {self.batches} whole batches as at the first reading, not {read}: the disk changes its mind"
+            )
             self.damages.append(Finding(f"{WAL}/", None, message))
 
 
-def _sound_batches(path: Path, progress: Progress) -> Iterator[tuple[Path, Sound]]:
+def _found(path: Path, progress: Progress) -> Iterator[tuple[Path, Found]]:
     try:
         data = read_file(path)
         header, _ = parse_header(data, path)
     except (Unreadable, HeaderDamaged):
-        return
+        return  # the gap shows by the number of the next batch, if there was one to read
     for found in scan(data, first_place(data, header)):
-        if not isinstance(found, Sound):
-            return
         yield path, found
     progress.advance("replayed", len(data))
 

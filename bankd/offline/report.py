@@ -25,7 +25,7 @@ NO_MEMORY: Final = "not memory"
 NOT_CHECKED: Final = "not checked"
 
 _LABEL: Final = 9  # characters before what a line says
-_HEADINGS: Final = ("FILE", "SIZE", "BATCHES", "INDEXES", "STATE")
+_HEADINGS: Final = ("FILE", "BYTES", "BATCHES", "INDEXES", "STATE")
 
 
 @attrs.frozen

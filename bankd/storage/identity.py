@@ -79,11 +79,12 @@ class MetaFound:
 
 def look_at_meta(data: bytes) -> MetaFound:
     """Read as much of META as can be read."""
-    meta = entry_pb2.Meta()
     try:
-        meta.ParseFromString(data[_FRAME.size :])
+        meta = entry_pb2.Meta.FromString(data[_FRAME.size :])
     except DecodeError:
         return MetaFound(_damage(data) or "the fields of META, not bytes that are none", None, None)
+    if not meta.node_id:
+        return MetaFound(_damage(data) or "a node's id, not none", None, None)
     identity = Identity(meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation))
     return MetaFound(_damage(data), meta.format_version, identity)
 

@@ -1,6 +1,7 @@
 """`bankd verify`: every flipped bit is found, everything else that is wrong has its place and its words, nothing is changed."""
 
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,9 @@ from hypothesis import strategies as st
 from bankd.cli import main
 from bankd.errors import DataDirForeign, DataDirLocked, FileUnusable
 from bankd.ledger.state import Ledger
+from bankd.offline.log_check import LogCheck
+from bankd.offline.progress import Progress
+from bankd.offline.replay import Replay
 from bankd.offline.report import NO_MEMORY, NOT_CHECKED, as_text
 from bankd.offline.survivors import Survivors
 from bankd.offline.verify import run, verify
@@ -351,6 +355,50 @@ def test_entry_that_cannot_be_applied_is_damage(tmp_path: Path) -> None:
     empty = Entry(LogIndex(1), Term(1), EntryType.CONFIG, b"")
     (damage,) = damages(make(tmp_path / "n2", [[(vote(1), [empty])]]))
     assert "at index 1 that can be applied, not a configuration without voters" in damage
+
+
+def test_books_that_do_not_add_up_are_damage() -> None:
+    """No log can bring that about: a fault of the memory, or a bug."""
+    replay = Replay(0)
+    batch = decode_batch(commands(1, 1, opening("alice", 5), opening("bob", 5)).body)
+    replay.ledger.apply(LogIndex(1), batch.time_ns, batch.commands)
+    assert replay.summary().imbalance == 0
+    assert replay.damages == []
+    replay.ledger._accounts.balances[1] = -2
+    found = replay.summary()
+    assert (found.imbalance, found.negative_accounts) == (-7, 1)
+    assert [str(damage) for damage in replay.damages] == [
+        "ledger: expected balances that add up to 0, none below 0, not to -7, 1 below 0"
+    ]
+
+
+def vanish(wal: Path) -> None:
+    (wal / NAMES[1]).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "read"),
+    [
+        (lambda wal: flip(wal / NAMES[1], 560 * 8), 3),
+        (lambda wal: flip(wal / NAMES[1], 0), 3),
+        (lambda wal: flip(wal / NAMES[1], 1030 * 8), 4),
+        (vanish, 3),
+        (lambda wal: zeroed(wal / NAMES[2], 512, 2048), 6),
+    ],
+)
+def test_disk_that_gives_other_bytes_at_the_second_reading_is_found_out(
+    bank: Path, change: Callable[[Path], object], read: int
+) -> None:
+    log = LogCheck(None)
+    paths = [bank / "wal" / name for name in NAMES]
+    progress = Progress(io.StringIO(), 1)
+    log.run(paths, progress)
+    change(bank / "wal")
+    replay = Replay(log.whole_batches)
+    replay.run(paths, log.survivors, progress)
+    assert [str(damage) for damage in replay.damages] == [
+        f"wal/: expected 8 whole batches as at the first reading, not {read}: the disk changes its mind"
+    ]
 
 
 # What a crash leaves is no damage
