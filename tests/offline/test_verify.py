@@ -179,6 +179,15 @@ def test_every_flipped_bit_is_found_or_means_nothing(tmp_path: Path) -> None:
             flip(file, bit)
 
 
+def test_flipped_bit_far_behind_the_last_batch_looks_like_an_unfinished_write(tmp_path: Path) -> None:
+    options = WalOptions(segment_bytes=4096, short_segment_bytes=4096, new_nonce=tiny().new_nonce)
+    path = make(tmp_path / "n1", [[(vote(1), [configuration(1)])]], options)
+    flip(path / "wal" / NAMES[0], 4095 * 8)
+    report = verify(path)
+    assert report.is_sound
+    assert [(note.offset, note.message[:20]) for note in report.notes] == [(1024, "an unfinished write ")]
+
+
 def test_flipped_bit_behind_a_seal_is_found_though_no_node_reads_it(bank: Path) -> None:
     options = WalOptions(segment_bytes=2560, short_segment_bytes=2560, new_nonce=tiny().new_nonce)
     big = (None, [commands(2, 1, transfers(*[(f"t{row}", "a", "b", 1) for row in range(90)]))])
