@@ -198,6 +198,7 @@ SEED_MAX: Final = 2**63 - 1
 COUNT_MAX: Final = 10**12  # years of work
 JOBS_MAX: Final = 1_000  # each is a process
 DAY_S: Final = 86_400
+INDEX_MAX: Final = 2**63 - 1
 HOURS_MAX: Final = 100_000  # ten years and more
 
 
@@ -228,6 +229,24 @@ def declare_check_history(parser: Parser) -> None:
         "--checker", choices=("witness", "search", "both"), default="witness", help="default: witness"
     )
     parser.flags.add_argument("--json", action="store_true", help="for programs")
+
+
+def declare_verify(parser: Parser) -> None:
+    parser.arguments.add_argument("data_dir", metavar="DATA_DIR", type=Path, help="of a node that is stopped")
+    declare_output(parser)
+
+
+def declare_inspect(parser: Parser) -> None:
+    parser.arguments.add_argument("what", choices=("wal", "meta"), help="the log, or whose directory it is")
+    parser.arguments.add_argument("path", metavar="PATH", type=Path, help="a data directory, its wal/, or one file")
+    declare_output(parser)
+    flags = parser.flags
+    flags.add_argument("--from", metavar="N", type=whole(1, INDEX_MAX), dest="first", help="entries from this index on")
+    flags.add_argument("--to", metavar="N", type=whole(1, INDEX_MAX), dest="last", help="entries up to this index")
+
+
+def declare_output(parser: Parser) -> None:
+    parser.flags.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
 
 
 def declare_nothing(parser: Parser) -> None:
@@ -338,6 +357,23 @@ def check_history(options: argparse.Namespace) -> int:
     return judgement.exit_code
 
 
+def verify(options: argparse.Namespace) -> int:
+    from bankd.offline.verify import run
+
+    return run(options.data_dir, as_table=options.output == "table")
+
+
+def inspect(options: argparse.Namespace) -> int:
+    from bankd.offline.inspect import Range, run_meta, run_wal
+
+    if options.what == "wal":
+        return run_wal(options.path, Range(options.first, options.last), as_table=options.output == "table")
+    for flag, value in (("--from", options.first), ("--to", options.last)):
+        if value is not None:
+            raise UsageError(f"{flag} is for the log (see bankd inspect --help)")
+    return run_meta(options.path, as_table=options.output == "table")
+
+
 def version(options: argparse.Namespace) -> int:
     print(f"bankd {__version__}")
     return Exit.OK
@@ -394,6 +430,20 @@ COMMANDS: Final = {
             ("bankd check-history history.jsonl", "bankd check-history history.jsonl --checker both --json"),
             declare_check_history,
             check_history,
+        ),
+        Command(
+            "verify",
+            "Check a data directory whose node is stopped: every checksum, a replay, the balances.",
+            ("bankd verify data/n1", "bankd verify data/n1 -o json"),
+            declare_verify,
+            verify,
+        ),
+        Command(
+            "inspect",
+            "Show what stands in the files of a data directory, damaged or not.",
+            ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect meta data/n1 -o json"),
+            declare_inspect,
+            inspect,
         ),
         Command(
             "version",

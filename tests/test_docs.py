@@ -174,7 +174,7 @@ def test_every_promise_that_is_cited_stands_in_the_contract() -> None:
 
 
 def test_no_document_is_cited_that_is_not_here() -> None:
-    names = {(name, path) for path, text in WRITTEN.items() for name in re.findall(r"[\w/]*\b\w+\.md\b", text)}
+    names = {(name, path) for path, text in WRITTEN.items() for name in re.findall(r"[\w/-]*\b\w+\.md\b", text)}
     assert [
         (name, path.name) for name, path in names if not ((ROOT / name).exists() or (path.parent / name).exists())
     ] == []

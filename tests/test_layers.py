@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
     "local": VALUES | {"client"},
     "demo": VALUES | {"config", "client", "local"},
-    "cli": VALUES | {"campaign", "config", "demo", "gateway", "history", "node"},
+    "offline": VALUES | {"ledger", "raft.messages", "wire", "storage"},
+    "cli": VALUES | {"campaign", "config", "demo", "gateway", "history", "node", "offline"},
     "__main__": frozenset({"cli"}),
     "bankctl": VALUES | {"client"},
 }

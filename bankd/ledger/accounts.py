@@ -9,7 +9,8 @@ Invariants
 - `ids[number]` and `numbers[id]` are inverse to each other. No account is ever removed.
 
 Columns that the hot loop reads are lists (a list hands out the int it holds, an array makes a new one each time);
-those that only reads want are arrays. An account costs about 200 bytes, its id included.
+those that only reads want are arrays. An account costs about 200 bytes, its id included. All columns but the balances
+are only ever appended to, which is what an image rests on.
 
 Limits: accounts are sorted when a page is asked for, and only if some were opened since the last page. With a million
 accounts the first page after a start takes 0.4 s, one after new openings 60 ms, any other 0.1 ms for 100 records.
@@ -24,6 +25,7 @@ import attrs
 
 from bankd.ledger.checks import SYSTEM_PREFIX
 from bankd.ledger.commands import AccountRecord
+from bankd.ledger.rows import AccountRows
 from bankd.types import BALANCE_MIN, OPENING_ACCOUNT, AccountId, LogIndex, TimeNs
 
 OPENING_NUMBER: Final = 0
@@ -57,6 +59,40 @@ class Accounts:
         self._initial_balances.append(initial_balance)
         self._created_indexes.append(index)
         self._created_times.append(time_ns)
+
+    def rows(self, begin: int, end: int, balances: list[int]) -> AccountRows:
+        """The accounts opened as the `begin`-th up to before the `end`-th, from 0 on. `balances` is a copy of the column."""
+        numbers = slice(begin + 1, end + 1)
+        return AccountRows(
+            ids=self.ids[numbers],
+            balances=balances[numbers],
+            initial_balances=self._initial_balances[numbers],
+            created_indexes=self._created_indexes[numbers],
+            created_times=self._created_times[numbers],
+        )
+
+    def extend(self, rows: AccountRows) -> bool:
+        """Put accounts of an image behind those that are there. Says whether all their ids were new.
+
+        Opening balances are taken as paid already.
+        """
+        self.numbers.update(zip(rows.ids, range(len(self.ids), len(self.ids) + len(rows.ids)), strict=True))
+        self.ids += rows.ids
+        self.balances += rows.balances
+        self._initial_balances += rows.initial_balances
+        self._created_indexes += rows.created_indexes
+        self._created_times += rows.created_times
+        return len(self.numbers) == len(self.ids)
+
+    def shared(self, account: AccountId) -> AccountId:
+        """The string that is kept as this id, where there is one, so that no other one need be."""
+        number = self.numbers.get(account)
+        return account if number is None else self.ids[number]
+
+    def opening(self, account: AccountId) -> tuple[int, int] | None:
+        """At which log index the account was opened, and with which balance."""
+        number = self.numbers.get(account)
+        return None if number is None else (self._created_indexes[number], self._initial_balances[number])
 
     def balance(self, account: AccountId) -> int | None:
         """The balance in minor units; None: no such account."""

@@ -13,6 +13,7 @@ Without one nothing is remembered, and a retry of a successful opening finds tha
 transfer ids are two namespaces.
 """
 
+from array import array
 from struct import pack
 
 import attrs
@@ -20,15 +21,27 @@ import attrs
 from bankd.ledger.accounts import OPENING_NUMBER, Accounts
 from bankd.ledger.checks import judge_create
 from bankd.ledger.commands import AccountCreated, CreateAccount, Malformed, RequestConflict
+from bankd.ledger.rows import RequestAnswer, RequestRows
 from bankd.types import AccountId, LogIndex, TimeNs, TxId
 
 
 @attrs.define(eq=False)
 class Openings:
-    """Owner of the recorded requests: account, initial balance and answer by request id."""
+    """Owner of the recorded requests: columns, and the row of each by its request id.
+
+    Invariant: rows are dense and in the order in which requests were decided; a row is never changed or removed.
+    """
 
     _accounts: Accounts
-    _requests: dict[TxId, tuple[AccountId, int, AccountCreated]] = attrs.field(factory=dict)
+    _row_by_id: dict[TxId, int] = attrs.field(factory=dict)
+    _ids: list[TxId] = attrs.field(factory=list)
+    _named: list[AccountId] = attrs.field(factory=list)  # the account that was to be opened
+    _initial_balances: "array[int]" = attrs.field(factory=lambda: array("q"))
+    _indexes: "array[int]" = attrs.field(factory=lambda: array("Q"))
+    _answers: bytearray = attrs.field(factory=bytearray)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def decide(
         self, command: CreateAccount, index: LogIndex, time_ns: TimeNs, trace: list[bytes]
@@ -41,19 +54,50 @@ class Openings:
         self._trace(command, outcome, trace)
         return outcome
 
+    def rows(self, begin: int, end: int) -> RequestRows:
+        return RequestRows(
+            ids=self._ids[begin:end],
+            accounts=self._named[begin:end],
+            initial_balances=self._initial_balances[begin:end],
+            indexes=self._indexes[begin:end],
+            answers=bytes(self._answers[begin:end]),
+        )
+
+    def extend(self, rows: RequestRows) -> bool:
+        """Put requests behind those that are there. Says whether all their ids were new."""
+        first = len(self._ids)
+        self._row_by_id.update(zip(rows.ids, range(first, first + len(rows.ids)), strict=True))
+        self._ids += rows.ids
+        self._named += map(self._accounts.shared, rows.accounts)
+        self._initial_balances += rows.initial_balances
+        self._indexes += rows.indexes
+        self._answers += rows.answers
+        return len(self._row_by_id) == len(self._ids)
+
     def _recall(self, command: CreateAccount) -> AccountCreated | RequestConflict | None:
-        if command.request_id is None or command.request_id not in self._requests:
+        row = None if command.request_id is None else self._row_by_id.get(command.request_id)
+        if row is None:
             return None
-        account, initial_balance, answer = self._requests[command.request_id]
-        same = {"account": account == command.account, "initial_balance": initial_balance == command.initial_balance}
+        same = {
+            "account": self._named[row] == command.account,
+            "initial_balance": self._initial_balances[row] == command.initial_balance,
+        }
         differs = tuple(field for field, equal in same.items() if not equal)
-        return RequestConflict(differs) if differs else answer
+        return RequestConflict(differs) if differs else _answer(self._answers[row], self._indexes[row])
 
     def _decide_fresh(self, command: CreateAccount, index: LogIndex, time_ns: TimeNs) -> AccountCreated:
         answer = self._open(command, index, time_ns)
         if command.request_id is not None:
-            self._requests[command.request_id] = (command.account, command.initial_balance, answer)
+            self._record(command.request_id, command, answer)
         return answer
+
+    def _record(self, request_id: TxId, command: CreateAccount, answer: AccountCreated) -> None:
+        self._row_by_id[request_id] = len(self._ids)
+        self._ids.append(request_id)
+        self._named.append(self._accounts.shared(command.account))
+        self._initial_balances.append(command.initial_balance)
+        self._indexes.append(answer.index)
+        self._answers.append(_answer_number(answer))
 
     def _open(self, command: CreateAccount, index: LogIndex, time_ns: TimeNs) -> AccountCreated:
         if command.account in self._accounts.numbers:
@@ -78,3 +122,17 @@ def _traced(outcome: AccountCreated | RequestConflict) -> bytes:
     if isinstance(outcome, RequestConflict):
         return ",".join(outcome.differs).encode()
     return pack("<2?Q", outcome.success, outcome.limit_exceeded, outcome.index)
+
+
+def _answer_number(answer: AccountCreated) -> RequestAnswer:
+    if answer.success:
+        return RequestAnswer.OPENED
+    return RequestAnswer.LIMIT_EXCEEDED if answer.limit_exceeded else RequestAnswer.EXISTED
+
+
+def _answer(number: int, index: int) -> AccountCreated:
+    return AccountCreated(
+        success=number == RequestAnswer.OPENED,
+        index=LogIndex(index),
+        limit_exceeded=number == RequestAnswer.LIMIT_EXCEEDED,
+    )

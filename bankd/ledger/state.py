@@ -5,7 +5,8 @@ reads no clock and no randomness, and it does no I/O. `apply` is total (K14): wh
 gets an outcome and nothing is raised.
 
 How it is cut: `checks` judges rows without state, `submit` decides transfers, `openings` decides account openings,
-`accounts` and `transfers` hold the state, `digest` chains the state digest.
+`accounts` and `transfers` hold the state, `digest` chains the state digest. For snapshots `image` shows the state as of
+one index, in blocks of `rows`, and `builder` makes a ledger of them, whose every block `verify` has judged.
 
 Invariants: M1 to M3 of the contract, stated where they are kept; `applied_index` takes every log index once, in order.
 """
@@ -15,10 +16,11 @@ from typing import assert_never
 
 import attrs
 
-from bankd.ledger.accounts import Accounts
+from bankd.ledger.accounts import OPENING_NUMBER, Accounts
 from bankd.ledger.checks import columns_equal
 from bankd.ledger.commands import Command, CreateAccount, Malformed, Outcome, SubmitTransfers, Unreadable
 from bankd.ledger.digest import EMPTY_DIGEST, chained
+from bankd.ledger.image import Image
 from bankd.ledger.openings import Openings
 from bankd.ledger.queries import (
     AccountFound,
@@ -33,33 +35,28 @@ from bankd.ledger.queries import (
     Query,
     TransferFound,
 )
+from bankd.ledger.rows import ImageHead
 from bankd.ledger.submit import Submission
 from bankd.ledger.transfers import Transfers
 from bankd.types import LogIndex, TimeNs
 
 
-@attrs.define(eq=False, init=False)
+@attrs.define(eq=False)
 class Ledger:
-    """The state of the bank as of `applied_index`.
+    """The state of the bank as of `applied_index`; `Ledger()` is a new one, `builder` makes one of an image.
 
     `last_time_ns` is the stamp of the last entry with commands, 0 before the first. `digest` is 16 bytes, equal on all
     nodes at an equal index.
     """
 
-    applied_index: LogIndex
-    last_time_ns: TimeNs
-    digest: bytes
-    _accounts: Accounts
-    _transfers: Transfers
-    _openings: Openings
-
-    def __init__(self) -> None:
-        self.applied_index = LogIndex(0)
-        self.last_time_ns = TimeNs(0)
-        self.digest = EMPTY_DIGEST
-        self._accounts = Accounts()
-        self._transfers = Transfers(self._accounts.ids)
-        self._openings = Openings(self._accounts)
+    applied_index: LogIndex = LogIndex(0)
+    last_time_ns: TimeNs = TimeNs(0)
+    digest: bytes = EMPTY_DIGEST
+    _accounts: Accounts = attrs.field(factory=Accounts)
+    _transfers: Transfers = attrs.field(
+        default=attrs.Factory(lambda own: Transfers(own._accounts.ids), takes_self=True)
+    )
+    _openings: Openings = attrs.field(default=attrs.Factory(lambda own: Openings(own._accounts), takes_self=True))
 
     @property
     def account_count(self) -> int:
@@ -117,6 +114,20 @@ class Ledger:
                 return AccountsPage(*self._accounts.page(after, limit, system=system))
             case _:
                 assert_never(query)
+
+    def freeze(self) -> Image:
+        """The state as it is now, to be read while this ledger goes on applying. Costs a copy of the balances."""
+        head = ImageHead(
+            applied_index=self.applied_index,
+            last_time_ns=self.last_time_ns,
+            digest=self.digest,
+            opening_balance=self._accounts.balances[OPENING_NUMBER],
+            accounts=self.account_count,
+            requests=len(self._openings),
+            entries=self._transfers.entry_count,
+            transfers=self.transfer_count,
+        )
+        return Image(head, self._accounts.balances.copy(), self._accounts, self._openings, self._transfers)
 
     def _decide_single(self, command: Command, index: LogIndex, trace: list[bytes]) -> Outcome:
         match command:

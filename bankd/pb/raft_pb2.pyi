@@ -31,7 +31,7 @@ class Entry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., type: _Optional[_Union[EntryType, str]] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("term", "vote_request", "vote_response", "append_request", "append_response", "heartbeat_request", "heartbeat_response", "read_index_request", "read_index_response", "timeout_now")
+    __slots__ = ("term", "vote_request", "vote_response", "append_request", "append_response", "heartbeat_request", "heartbeat_response", "read_index_request", "read_index_response", "timeout_now", "snapshot_request", "snapshot_response")
     TERM_FIELD_NUMBER: _ClassVar[int]
     VOTE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     VOTE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +42,8 @@ class Message(_message.Message):
     READ_INDEX_REQUEST_FIELD_NUMBER: _ClassVar[int]
     READ_INDEX_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_NOW_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     term: int
     vote_request: VoteRequest
     vote_response: VoteResponse
@@ -52,7 +54,9 @@ class Message(_message.Message):
     read_index_request: ReadIndexRequest
     read_index_response: ReadIndexResponse
     timeout_now: TimeoutNow
-    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[VoteRequest, _Mapping]] = ..., vote_response: _Optional[_Union[VoteResponse, _Mapping]] = ..., append_request: _Optional[_Union[AppendRequest, _Mapping]] = ..., append_response: _Optional[_Union[AppendResponse, _Mapping]] = ..., heartbeat_request: _Optional[_Union[HeartbeatRequest, _Mapping]] = ..., heartbeat_response: _Optional[_Union[HeartbeatResponse, _Mapping]] = ..., read_index_request: _Optional[_Union[ReadIndexRequest, _Mapping]] = ..., read_index_response: _Optional[_Union[ReadIndexResponse, _Mapping]] = ..., timeout_now: _Optional[_Union[TimeoutNow, _Mapping]] = ...) -> None: ...
+    snapshot_request: SnapshotRequest
+    snapshot_response: SnapshotResponse
+    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[VoteRequest, _Mapping]] = ..., vote_response: _Optional[_Union[VoteResponse, _Mapping]] = ..., append_request: _Optional[_Union[AppendRequest, _Mapping]] = ..., append_response: _Optional[_Union[AppendResponse, _Mapping]] = ..., heartbeat_request: _Optional[_Union[HeartbeatRequest, _Mapping]] = ..., heartbeat_response: _Optional[_Union[HeartbeatResponse, _Mapping]] = ..., read_index_request: _Optional[_Union[ReadIndexRequest, _Mapping]] = ..., read_index_response: _Optional[_Union[ReadIndexResponse, _Mapping]] = ..., timeout_now: _Optional[_Union[TimeoutNow, _Mapping]] = ..., snapshot_request: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., snapshot_response: _Optional[_Union[SnapshotResponse, _Mapping]] = ...) -> None: ...
 
 class VoteRequest(_message.Message):
     __slots__ = ("last_index", "last_term", "pre_vote", "leadership_transfer")
@@ -111,6 +115,30 @@ class HeartbeatResponse(_message.Message):
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
     read_round: int
     def __init__(self, read_round: _Optional[int] = ...) -> None: ...
+
+class SnapshotRequest(_message.Message):
+    __slots__ = ("index", "last_term", "size_bytes", "content_id", "offset", "data")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    LAST_TERM_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    last_term: int
+    size_bytes: int
+    content_id: bytes
+    offset: int
+    data: bytes
+    def __init__(self, index: _Optional[int] = ..., last_term: _Optional[int] = ..., size_bytes: _Optional[int] = ..., content_id: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class SnapshotResponse(_message.Message):
+    __slots__ = ("content_id", "received_bytes")
+    CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    content_id: bytes
+    received_bytes: int
+    def __init__(self, content_id: _Optional[bytes] = ..., received_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadIndexRequest(_message.Message):
     __slots__ = ("read_id",)

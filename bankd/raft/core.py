@@ -6,7 +6,8 @@ message to the sub-protocol that it belongs to:
 
     election       terms, votes, roles, check-quorum      (paper 5.2, 5.4.1; thesis 9.6, 6.2)
     replication    the leader's side of appends, commit   (5.3, 5.4.2; thesis 10.2.1)
-    follower       the follower's side                    (5.3)
+    follower       the follower's side                    (5.3, 7)
+    snapshots      the leader's side of snapshots         (7)
     reads          ReadIndex                              (thesis 6.4)
     transfer       leadership transfer                    (thesis 3.10)
 
@@ -17,14 +18,15 @@ Rules:
 - an empty Ready is one shared object and costs next to nothing, so asking often is fine
 - appends and read rounds are made when the Ready is asked for: all that came in before shares them
 
-Limits: the configuration is the one given at the start; the whole log is in memory.
+Limits: the configuration is the one given at the start, or that of an installed snapshot; the log behind its base
+is in memory.
 """
 
 from collections.abc import Sequence
 from typing import assert_never
 
 from bankd.raft.election import Election
-from bankd.raft.follower import accept_append, accept_heartbeat
+from bankd.raft.follower import accept_append, accept_heartbeat, accept_snapshot, chunk_kept, install
 from bankd.raft.log import RaftLog
 from bankd.raft.messages import (
     AppendRequest,
@@ -38,6 +40,9 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -45,7 +50,7 @@ from bankd.raft.messages import (
 from bankd.raft.options import RaftOptions, RandomSource
 from bankd.raft.progress import ProgressView
 from bankd.raft.reads import Reads
-from bankd.raft.ready import Ready, Role
+from bankd.raft.ready import ChunkWanted, Ready, Role
 from bankd.raft.refusals import InvalidTransferTarget, NotLeader, ProposalRefused
 from bankd.raft.replication import Replication
 from bankd.raft.state import State
@@ -68,15 +73,17 @@ class Raft:
         hard_state: HardState,
         entries: Sequence[Entry],
         commit_index: LogIndex = LogIndex(0),
+        snapshot: SnapshotRef | None = None,
         options: RaftOptions,
         random: RandomSource,
     ) -> None:
         """Take over what the disk held: everything given here is durable.
 
         Entries up to `commit_index` must be known to be committed and to have been applied; `ready()`
-        does not hand them out again.
+        does not hand them out again. `snapshot`: the newest that is durable here, which the caller has restored; then the
+        entries are those behind it, or begin earlier and reach it, so that followers may still be sent them.
         """
-        log = RaftLog(entries, commit_index=commit_index)
+        log = _log_behind(snapshot, entries, commit_index)
         assert hard_state.term >= log.last_term, f"term {hard_state.term} behind the log's {log.last_term}"
         self._state = State(
             node_id=node_id,
@@ -86,6 +93,7 @@ class Raft:
             log=log,
             term=hard_state.term,
             voted_for=hard_state.voted_for,
+            snapshot=snapshot,
             written_hard_state=hard_state,
             stable_hard_state=hard_state,
             election_timeout_ticks=options.election_ticks + random.below(options.election_ticks),
@@ -124,6 +132,11 @@ class Raft:
     def stable_index(self) -> LogIndex:
         """The last index that is durable on this node."""
         return self._state.log.stable_index
+
+    @property
+    def base_index(self) -> LogIndex:
+        """The log is held behind it; 0: from its beginning."""
+        return self._state.log.base_index
 
     @property
     def configuration(self) -> Configuration:
@@ -232,6 +245,42 @@ class Raft:
         """Take the news that messages to `peer` were lost (its connection broke): probe it from here on."""
         self._replication.report_unreachable(peer)
 
+    def snapshot_taken(self, snapshot: SnapshotRef) -> None:
+        """Take the news that this node's own snapshot is durable: it may be sent, and the log may be compacted."""
+        newest = self._state.snapshot
+        if newest is None or snapshot.index > newest.index:
+            self._state.snapshot = snapshot
+
+    @property
+    def compactable_index(self) -> LogIndex:
+        """Up to where `compact` may drop the log now."""
+        return self._replication.compactable_index
+
+    def compact(self, index: LogIndex) -> None:
+        """Drop the log's entries up to `index`, at most `compactable_index`."""
+        assert index <= self.compactable_index, f"{index} is needed: {self.compactable_index} is the most"
+        self._state.log.compact(index)
+
+    def send_chunk(self, wanted: ChunkWanted, data: bytes) -> None:
+        """Send what was read for `wanted`; late, it is left aside."""
+        self._replication.send_chunk(wanted, data)
+
+    def chunk_unreadable(self, wanted: ChunkWanted) -> None:
+        """Take the news that a snapshot cannot be read any more: the follower is sent another one."""
+        self._replication.chunk_unreadable(wanted)
+
+    def chunk_kept(self, snapshot: SnapshotRef, received_bytes: int) -> None:
+        """Tell the leader that the first `received_bytes` of a snapshot are here; they need not be durable yet."""
+        chunk_kept(self._state, snapshot, received_bytes)
+
+    def install(self, snapshot: SnapshotRef, configuration: Configuration) -> bool:
+        """Begin anew behind a snapshot that was received, verified and is durable; return whether it was needed.
+
+        If so, the driver puts the snapshot's state in the place of its own: what is handed out as committed next
+        follows `snapshot.index`.
+        """
+        return install(self._state, snapshot, configuration)
+
     def ready(self) -> Ready:
         """Hand out everything that the driver must do now; each thing is handed out once."""
         if self._state.role is Role.LEADER:
@@ -257,6 +306,12 @@ class Raft:
                 if leads:
                     self._replication.on_heartbeat_response(message)
                     self._reads.on_heartbeat_response(message)
+            case SnapshotRequest():
+                if self._election.follow(message.sender):
+                    accept_snapshot(self._state, message)
+            case SnapshotResponse():
+                if leads:
+                    self._replication.on_snapshot_response(message)
             case ReadIndexRequest():
                 self._reads.on_request(message)
             case ReadIndexResponse():
@@ -269,3 +324,14 @@ class Raft:
                 self._election.on_timeout_now(message)
             case _:
                 assert_never(message)
+
+
+def _log_behind(snapshot: SnapshotRef | None, entries: Sequence[Entry], commit_index: LogIndex) -> RaftLog:
+    """The log as it was found; the first of the entries that a snapshot covers serves as its base, if there is one."""
+    if snapshot is None:
+        return RaftLog(entries, commit_index=commit_index)
+    if entries and entries[0].index <= snapshot.index <= entries[-1].index:
+        base, behind = (entries[0].index, entries[0].term), entries[1:]
+    else:
+        base, behind = (snapshot.index, snapshot.term), entries
+    return RaftLog(behind, base_index=base[0], base_term=base[1], commit_index=max(commit_index, snapshot.index))

@@ -30,6 +30,8 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -96,7 +98,7 @@ class Election:
                     self._become(Role.FOLLOWER, message.term, None, "newer_term")
             case VoteResponse(granted=True, pre_vote=True):
                 pass  # a yes to a pre-vote echoes the term asked for; nobody is in it yet
-            case AppendRequest() | HeartbeatRequest():
+            case AppendRequest() | HeartbeatRequest() | SnapshotRequest():
                 self._become(Role.FOLLOWER, message.term, message.sender, "newer_leader")
             case _:
                 # Answers come from members only: a removed node must not depose anyone (R06).
@@ -116,6 +118,8 @@ class Election:
                 state.send_durable(AppendResponse(to, node_id, term, False, message.prev_index))
             case HeartbeatRequest():
                 state.send(HeartbeatResponse(to, node_id, term))
+            case SnapshotRequest():
+                state.send(SnapshotResponse(to, node_id, term, message.snapshot.content_id, 0))
             case ReadIndexRequest():
                 state.send(ReadIndexResponse(to, node_id, term, message.read_id, refused=True))
             case _:

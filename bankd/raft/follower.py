@@ -13,7 +13,17 @@ index are never looked at, no message can make the log truncate there.
 Source: paper 5.3 and figure 2, AppendEntries RPC, receiver rules 2 to 5.
 """
 
-from bankd.raft.messages import AppendRequest, AppendResponse, HeartbeatRequest, HeartbeatResponse
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Configuration,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
+)
+from bankd.raft.ready import ChunkReceived
 from bankd.raft.state import State
 from bankd.types import LogIndex
 
@@ -54,6 +64,44 @@ def accept_heartbeat(state: State, message: HeartbeatRequest) -> None:
     state.send(HeartbeatResponse(message.sender, state.node_id, state.term, message.read_round))
 
 
+def accept_snapshot(state: State, message: SnapshotRequest) -> None:
+    """Hand a chunk to the driver, unless this log has all that the snapshot stands for."""
+    log, snapshot = state.log, message.snapshot
+    if snapshot.term > message.term or message.offset + len(message.data) > snapshot.size_bytes:
+        state.ignore(message.sender, "snapshot_malformed")
+    elif snapshot.index <= log.commit_index:
+        _acknowledge(state, message, log.commit_index)
+    elif log.matches(snapshot.index, snapshot.term):
+        log.commit_to(snapshot.index)
+        _acknowledge(state, message, snapshot.index)
+    else:
+        state.outbox.chunks_received.append(ChunkReceived(snapshot, message.offset, message.data))
+
+
+def chunk_kept(state: State, snapshot: SnapshotRef, received_bytes: int) -> None:
+    """Tell the leader how much is here now, whoever leads by now."""
+    if state.leader_id not in (None, state.node_id):
+        state.send(SnapshotResponse(state.leader_id, state.node_id, state.term, snapshot.content_id, received_bytes))
+
+
+def install(state: State, snapshot: SnapshotRef, configuration: Configuration) -> bool:
+    """Begin the log anew behind a durable snapshot; return whether it was needed.
+
+    It is not where the log came to hold its last entry while it was on its way: what follows that entry stays (R15).
+    """
+    log = state.log
+    needed = snapshot.index > log.commit_index and not log.matches(snapshot.index, snapshot.term)
+    if needed:
+        state.configuration = configuration
+        state.restarted(snapshot)
+    else:
+        log.commit_to(max(log.commit_index, snapshot.index))
+    if state.leader_id not in (None, state.node_id):
+        match_index = snapshot.index if needed else log.commit_index
+        state.send_durable(AppendResponse(state.leader_id, state.node_id, state.term, True, match_index))
+    return needed
+
+
 def _is_well_formed(message: AppendRequest) -> bool:
     term = message.prev_term
     for index, entry in enumerate(message.entries, message.prev_index + 1):
@@ -74,7 +122,7 @@ def _take_entries(state: State, message: AppendRequest) -> None:
     _acknowledge(state, message, match_index)
 
 
-def _acknowledge(state: State, message: AppendRequest, match_index: LogIndex) -> None:
+def _acknowledge(state: State, message: AppendRequest | SnapshotRequest, match_index: LogIndex) -> None:
     state.send_durable(AppendResponse(message.sender, state.node_id, state.term, True, match_index))
 
 

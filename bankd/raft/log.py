@@ -10,8 +10,8 @@ durable (a quorum of others holds it), and most entries are durable before they 
 The log judges no message: who may append, and what may be committed, is decided in `replication` and
 `follower`. Terms never decrease along the log, which makes every search for a term a bisection.
 
-Limits: all entries stay in memory. The log starts behind a base, index 0 of term 0 until a log prefix
-can be dropped.
+The log starts behind a base: index 0 of term 0, or the last entry that a snapshot covers and that was dropped here.
+All entries behind it are in memory.
 
 Source: paper 5.3 and figure 2; the split by stability follows thesis 10.2.1.
 """
@@ -155,6 +155,23 @@ class RaftLog:
         self.last_index = LogIndex(from_index - 1)
         self.written_index = min(self.written_index, self.last_index)
         self.stable_index = min(self.stable_index, self.last_index)
+
+    def compact(self, index: LogIndex) -> None:
+        """Drop the entries up to `index`, which a durable snapshot covers; a lower one than the base changes nothing."""
+        assert index <= min(self.delivered_index, self.stable_index), f"{index} is not done with"
+        if index > self.base_index:
+            self._base_term = self.term_at(index)
+            del self._entries[: index - self.base_index]
+            self.base_index = index
+
+    def restart(self, index: LogIndex, term: Term) -> None:
+        """Give up every entry: a durable snapshot stands for all up to `index`, and none behind it may stay."""
+        assert index > self.commit_index, f"snapshot {index} at or below commit {self.commit_index}"
+        self._entries.clear()
+        self._base_term = term
+        self.base_index = self.last_index = index
+        self.stable_index = self.written_index = index
+        self.commit_index = self.delivered_index = index
 
     def take_unwritten(self) -> tuple[Entry, ...]:
         """Return the entries that no write carries yet, and count them as written."""

@@ -54,6 +54,16 @@ class Configuration:
 
 
 @attrs.frozen
+class SnapshotRef:
+    """A sealed snapshot of the state as of `index`, whose entry had `term`. Equal `content_id`: equal bytes."""
+
+    index: LogIndex
+    term: Term
+    size_bytes: int
+    content_id: bytes
+
+
+@attrs.frozen
 class VoteRequest:
     to: NodeId
     sender: NodeId
@@ -116,6 +126,30 @@ class HeartbeatResponse:
 
 
 @attrs.frozen
+class SnapshotRequest:
+    """A part of a snapshot (paper section 7); without data it only asks how much of it the receiver has."""
+
+    to: NodeId
+    sender: NodeId
+    term: Term
+    snapshot: SnapshotRef
+    offset: int = 0
+    data: bytes = b""
+
+
+@attrs.frozen
+class SnapshotResponse:
+    """The sender has the first `received_bytes` of the snapshot with this id. That it is installed, an
+    `AppendResponse` says."""
+
+    to: NodeId
+    sender: NodeId
+    term: Term
+    content_id: bytes
+    received_bytes: int
+
+
+@attrs.frozen
 class ReadIndexRequest:
     to: NodeId
     sender: NodeId
@@ -147,6 +181,8 @@ Message = (
     | AppendResponse
     | HeartbeatRequest
     | HeartbeatResponse
+    | SnapshotRequest
+    | SnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
     | TimeoutNow

@@ -2,14 +2,13 @@
 
     PROBE      where the logs agree is not known: one append at a time, then wait for its answer
     REPLICATE  it is known: appends follow each other without waiting, up to a window
-
-Number 3 is kept for a follower that must be sent a snapshot.
+    SNAPSHOT   what it misses is no longer in the log: it is sent a snapshot, one chunk at a time
 
 A follower is never forgotten: an answer, or an answer to a heartbeat while an append has gone
 unanswered for too long (`is_overdue`), moves it on. The window bounds what a stuck follower can pin
 in memory; other followers have their own.
 
-Source: thesis 10.2.1 (pipelining); the states follow etcd's raft.
+Source: thesis 10.2.1 (pipelining), paper section 7 (snapshots); the states follow etcd's raft.
 """
 
 from collections import deque
@@ -17,6 +16,7 @@ from enum import IntEnum, unique
 
 import attrs
 
+from bankd.raft.messages import SnapshotRef
 from bankd.types import LogIndex
 
 
@@ -24,6 +24,7 @@ from bankd.types import LogIndex
 class ProgressState(IntEnum):
     PROBE = 1
     REPLICATE = 2
+    SNAPSHOT = 3
 
 
 class Window:
@@ -68,7 +69,7 @@ class Progress:
 
     Invariant: match_index < next_index.
     Invariant: match_index never falls within a term: what a follower acknowledged is durable there.
-    Invariant: the window is empty in PROBE.
+    Invariant: the window is empty but in REPLICATE; `snapshot` is set in SNAPSHOT alone.
     """
 
     next_index: LogIndex  # first entry of the next append
@@ -76,18 +77,21 @@ class Progress:
     heard_tick: int  # when an answer last came
     match_index: LogIndex = LogIndex(0)  # durable there and equal to our log up to here
     state: ProgressState = ProgressState.PROBE
-    probe_sent: bool = False
-    waiting_since_tick: int = 0  # last sign that the appends under way get somewhere
+    probe_sent: bool = False  # in PROBE the append, in SNAPSHOT the chunk or the question, waits for its answer
+    waiting_since_tick: int = 0  # last sign that what is under way gets somewhere
+    snapshot: SnapshotRef | None = None
+    chunk_offset: int | None = None  # of the chunk that is being read, or waits for its answer
 
     @property
     def can_send(self) -> bool:
+        """Whether an append may leave."""
         if self.state is ProgressState.REPLICATE:
             return not self.window.is_full
-        return not self.probe_sent
+        return self.state is ProgressState.PROBE and not self.probe_sent
 
     def is_overdue(self, now_tick: int, ticks: int) -> bool:
-        """Return whether an append has waited for an answer for at least `ticks`: it may be lost."""
-        waits = self.probe_sent if self.state is ProgressState.PROBE else len(self.window) > 0
+        """Return whether what was sent has waited for an answer for at least `ticks`: it may be lost."""
+        waits = len(self.window) > 0 if self.state is ProgressState.REPLICATE else self.probe_sent
         return waits and now_tick - self.waiting_since_tick >= ticks
 
     def sent(self, last_index: LogIndex, size_bytes: int, now_tick: int) -> None:
@@ -101,16 +105,26 @@ class Progress:
         self.window.add(last_index, size_bytes)
         self.next_index = LogIndex(last_index + 1)
 
-    def accepted(self, match_index: LogIndex, now_tick: int) -> bool:
-        """Take an acknowledgement; return whether the follower's match index rose."""
+    def accepted(self, match_index: LogIndex, base_index: LogIndex, now_tick: int) -> bool:
+        """Take an acknowledgement; return whether the follower's match index rose.
+
+        `base_index`: the leader's log has what is behind it, so from there on it needs no snapshot.
+        """
         rose = match_index > self.match_index
         if rose:
             self.match_index = match_index
             self.next_index = max(self.next_index, LogIndex(match_index + 1))
-        if self.state is ProgressState.REPLICATE:
-            self.window.free_to(match_index)
-        elif match_index == self.match_index:
-            self._become_replicate()
+        match self.state:
+            case ProgressState.REPLICATE:
+                self.window.free_to(match_index)
+            case ProgressState.PROBE if match_index == self.match_index:
+                self._become_replicate()
+            case ProgressState.SNAPSHOT if match_index >= base_index:
+                self._become_replicate()
+            case ProgressState.SNAPSHOT if self.snapshot is not None and match_index >= self.snapshot.index:
+                self.become_probe()  # it came too late: what follows it was dropped, and a newer one is due
+            case _:
+                pass
         self.waiting_since_tick = now_tick
         return rose
 
@@ -125,7 +139,7 @@ class Progress:
             return
         if self.state is ProgressState.REPLICATE:
             self.become_probe()
-        elif prev_index == self.next_index - 1:
+        elif self.state is ProgressState.PROBE and prev_index == self.next_index - 1:
             self.next_index = LogIndex(max(min(prev_index, agree_index + 1), self.match_index + 1))
             self.probe_sent = False
 
@@ -135,11 +149,42 @@ class Progress:
         self.next_index = LogIndex(self.match_index + 1)
         self.probe_sent = False
         self.window.clear()
+        self._drop_snapshot()
+
+    def become_snapshot(self, snapshot: SnapshotRef) -> None:
+        """Send this snapshot, whatever was under way. What follows it in the log comes next."""
+        self.state = ProgressState.SNAPSHOT
+        self.window.clear()
+        self.snapshot = snapshot
+        self.next_index = LogIndex(snapshot.index + 1)
+
+    def asked_for_receipt(self, now_tick: int) -> None:
+        """Note that the follower was asked how much of the snapshot it has: nothing sent before counts."""
+        self.chunk_offset = None
+        self.probe_sent = True
+        self.waiting_since_tick = now_tick
+
+    def chunk_due(self, received_bytes: int, now_tick: int) -> bool:
+        """Take word of how much the follower has; return whether a chunk must be read. A repeated word says nothing."""
+        self.waiting_since_tick = now_tick
+        if self.snapshot is None or received_bytes >= self.snapshot.size_bytes or received_bytes == self.chunk_offset:
+            return False
+        self.chunk_offset = received_bytes
+        self.probe_sent = False  # the next wait is for this node's own disk
+        return True
+
+    def chunk_sent(self, now_tick: int) -> None:
+        self.probe_sent = True
+        self.waiting_since_tick = now_tick
 
     def _become_replicate(self) -> None:
         self.state = ProgressState.REPLICATE
         self.next_index = LogIndex(self.match_index + 1)
         self.probe_sent = False
+        self._drop_snapshot()
+
+    def _drop_snapshot(self) -> None:
+        self.snapshot = self.chunk_offset = None
 
 
 @attrs.frozen

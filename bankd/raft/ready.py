@@ -6,6 +6,8 @@
     persist              one write, numbered; writes become durable in the order of their numbers
     persist.then_send    may leave only when that write, and so every one before it, is durable
     committed            to be applied, in order; maybe before this node's own copy is durable (a quorum has them)
+    chunks_wanted        to be read from a snapshot of this node, then `Raft.send_chunk` (or `chunk_unreadable`)
+    chunks_received      to be kept, in order, then `Raft.chunk_kept`; a complete snapshot: `Raft.install`
     read_states          reads that may be answered once their index is applied
     events               what changed, for logs and for calls that wait on a leader
 
@@ -21,7 +23,7 @@ from enum import IntEnum, unique
 
 import attrs
 
-from bankd.raft.messages import Entry, HardState, Message
+from bankd.raft.messages import Entry, HardState, Message, SnapshotRef
 from bankd.types import LogIndex, NodeId, Term
 
 
@@ -38,13 +40,34 @@ class Persist:
     """One write to the log. Hard state first, then entries: with the entries first, a crash between the two
     could restart the node in the old term with entries of the new one.
 
-    An entry whose index is not beyond the log's end replaces everything from that index on.
+    An entry whose index is not beyond the log's end replaces everything from that index on. `base`: everything
+    written so far is void, and the log goes on behind this installed snapshot.
     """
 
     write_seq: int
     hard_state: HardState | None
     entries: tuple[Entry, ...]
     then_send: tuple[Message, ...]
+    base: SnapshotRef | None = None
+
+
+@attrs.frozen
+class ChunkWanted:
+    """Bytes of a snapshot of this node from `offset` on are to go to a follower. How many is the driver's affair."""
+
+    to: NodeId
+    snapshot: SnapshotRef
+    offset: int
+
+
+@attrs.frozen
+class ChunkReceived:
+    """Bytes of a snapshot came from the leader; none: it asks how many are here. What does not begin where the kept
+    bytes end is not kept. Of another snapshot than the one begun: that one is given up."""
+
+    snapshot: SnapshotRef
+    offset: int
+    data: bytes
 
 
 @attrs.frozen
@@ -109,3 +132,5 @@ class Ready:
     read_states: tuple[ReadState, ...] = ()
     reads_refused: tuple[ReadRefused, ...] = ()
     events: tuple[RaftEvent, ...] = ()
+    chunks_wanted: tuple[ChunkWanted, ...] = ()
+    chunks_received: tuple[ChunkReceived, ...] = ()

@@ -19,6 +19,7 @@ Sources: paper 5.3, 5.4.2; thesis 10.2.1.
 
 from collections.abc import Sequence
 
+from bankd.raft import snapshots
 from bankd.raft.log import ENTRY_OVERHEAD_BYTES
 from bankd.raft.messages import (
     AppendRequest,
@@ -27,10 +28,11 @@ from bankd.raft.messages import (
     EntryType,
     HeartbeatRequest,
     HeartbeatResponse,
+    SnapshotResponse,
 )
 from bankd.raft.progress import Progress, ProgressState, ProgressView, Window
 from bankd.raft.quorum import quorum_index
-from bankd.raft.ready import Role
+from bankd.raft.ready import ChunkWanted, Role
 from bankd.raft.refusals import ProposalRefused
 from bankd.raft.state import State
 from bankd.types import LogIndex, NodeId
@@ -106,14 +108,16 @@ class Replication:
         return self._append(bodies)
 
     def send_appends(self) -> None:
-        """Send every follower what it misses, as far as its window allows."""
+        """Send every follower what it misses, as far as its window allows; what the log has dropped, as a snapshot."""
         if not self._appends_due:
             return
         self._appends_due = False
-        last_index = self._state.log.last_index
+        log = self._state.log
         batches: Batches = {}
         for peer, progress in self.progress.items():
-            while progress.next_index <= last_index and progress.can_send:
+            if progress.next_index <= log.base_index and progress.can_send:
+                snapshots.begin(self._state, peer, progress)
+            while progress.next_index <= log.last_index and progress.can_send:
                 self._send_batch(peer, progress, batches)
 
     def send_heartbeats(self, read_round: int) -> None:
@@ -137,10 +141,12 @@ class Replication:
         self._appends_due = True
         if not message.accepted:
             agree_index = state.log.agree_index(message.hint_index, message.hint_term)
+            if message.match_index > state.log.base_index:  # the last that can be asked before a snapshot is due
+                agree_index = max(agree_index, state.log.base_index)
             progress.refused(message.match_index, agree_index)
         elif message.match_index > state.log.last_index:
             state.ignore(message.sender, "acknowledged_beyond_log")
-        elif progress.accepted(message.match_index, state.now_tick):
+        elif progress.accepted(message.match_index, state.log.base_index, state.now_tick):
             self.maybe_commit()
 
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
@@ -153,14 +159,44 @@ class Replication:
             return
         # The way there and back works and yet no append was answered: maybe the last one was lost.
         progress.waiting_since_tick = state.now_tick
-        if progress.state is ProgressState.PROBE:
+        if progress.state is ProgressState.SNAPSHOT:
+            snapshots.ask(state, message.sender, progress)
+        elif progress.state is ProgressState.PROBE:
             progress.probe_sent = False
+            self._appends_due = True
+        elif progress.next_index <= state.log.base_index:  # dropped while it was under way
+            progress.become_probe()
             self._appends_due = True
         else:
             self._send(message.sender, progress, ())
 
+    def on_snapshot_response(self, message: SnapshotResponse) -> None:
+        progress = self.progress.get(message.sender)
+        if progress is not None:
+            progress.heard_tick = self._state.now_tick
+            snapshots.on_response(self._state, progress, message)
+
+    def send_chunk(self, wanted: ChunkWanted, data: bytes) -> None:
+        progress = self.progress.get(wanted.to)
+        if progress is not None:
+            snapshots.send_chunk(self._state, progress, wanted, data)
+
+    def chunk_unreadable(self, wanted: ChunkWanted) -> None:
+        """Give up this snapshot; after the follower's next sign of life it is sent what is the newest then."""
+        progress = self.progress.get(wanted.to)
+        if progress is not None and progress.snapshot == wanted.snapshot:
+            progress.become_probe()
+            progress.sent(progress.match_index, 0, self._state.now_tick)
+
+    @property
+    def compactable_index(self) -> LogIndex:
+        return snapshots.compactable_index(self._state, self.progress, self.active_members if self.progress else set())
+
     def report_unreachable(self, peer: NodeId) -> None:
-        """What was under way to `peer` is lost: probe from its last acknowledgement on."""
+        """What was under way to `peer` is lost: probe from its last acknowledgement on.
+
+        A snapshot goes on with the first sign of life.
+        """
         progress = self.progress.get(peer)
         if progress is not None and progress.state is ProgressState.REPLICATE:
             progress.become_probe()

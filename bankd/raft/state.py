@@ -12,9 +12,11 @@ meet here. Nothing in this module decides anything; it keeps the books that ever
 import attrs
 
 from bankd.raft.log import RaftLog
-from bankd.raft.messages import Configuration, HardState, Message
+from bankd.raft.messages import Configuration, HardState, Message, SnapshotRef
 from bankd.raft.options import RaftOptions, RandomSource
 from bankd.raft.ready import (
+    ChunkReceived,
+    ChunkWanted,
     LogTruncated,
     MessageIgnored,
     Persist,
@@ -40,6 +42,9 @@ class Outbox:
     read_states: list[ReadState] = attrs.field(factory=list)
     reads_refused: list[ReadRefused] = attrs.field(factory=list)
     events: list[RaftEvent] = attrs.field(factory=list)
+    chunks_wanted: list[ChunkWanted] = attrs.field(factory=list)
+    chunks_received: list[ChunkReceived] = attrs.field(factory=list)
+    base: SnapshotRef | None = None  # the log was restarted behind it since the last Ready
 
     def clear(self) -> None:
         self.send_now.clear()
@@ -47,6 +52,9 @@ class Outbox:
         self.read_states.clear()
         self.reads_refused.clear()
         self.events.clear()
+        self.chunks_wanted.clear()
+        self.chunks_received.clear()
+        self.base = None
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -64,6 +72,7 @@ class State:
     log: RaftLog
     term: Term
     voted_for: NodeId | None
+    snapshot: SnapshotRef | None  # the newest that is durable here
     written_hard_state: HardState  # handed to the disk
     stable_hard_state: HardState  # confirmed by the disk
     role: Role = Role.FOLLOWER
@@ -123,6 +132,12 @@ class State:
         self.writes.clamp(LogIndex(from_index - 1))
         self.outbox.events.append(LogTruncated(from_index))
 
+    def restarted(self, snapshot: SnapshotRef) -> None:
+        """Give up the log for an installed snapshot: writes under way prove nothing more about entries."""
+        self.log.restart(snapshot.index, snapshot.term)
+        self.writes.clamp(snapshot.index)
+        self.snapshot = self.outbox.base = snapshot
+
     def persisted(self, write_seq: int) -> bool:
         """Take the completion of every write up to `write_seq`; return whether anything became durable by it."""
         progressed = False
@@ -145,6 +160,8 @@ class State:
             or outbox.read_states
             or outbox.reads_refused
             or outbox.events
+            or outbox.chunks_wanted
+            or outbox.chunks_received
         ):
             return NOTHING
         ready = Ready(
@@ -154,6 +171,8 @@ class State:
             tuple(outbox.read_states),
             tuple(outbox.reads_refused),
             tuple(outbox.events),
+            tuple(outbox.chunks_wanted),
+            tuple(outbox.chunks_received),
         )
         outbox.clear()
         return ready
@@ -163,11 +182,11 @@ class State:
         # under way, and must not overtake it.
         entries = self.log.take_unwritten()
         hard_state = self._take_hard_state()
-        held = self.outbox.send_durable
-        if not (entries or held or hard_state is not None):
+        held, base = self.outbox.send_durable, self.outbox.base
+        if not (entries or held or hard_state is not None or base is not None):
             return None
         write_seq = self.writes.begin(hard_state, self.log.last_index, self.now_tick)
-        return Persist(write_seq, hard_state, entries, tuple(held))
+        return Persist(write_seq, hard_state, entries, tuple(held), base)
 
     def _take_hard_state(self) -> HardState | None:
         written = self.written_hard_state

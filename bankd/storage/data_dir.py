@@ -3,6 +3,7 @@
     LOCK   held for the life of the process, see lock.py
     META   identity, see identity.py
     wal/   the log, see segment.py
+    snap/  snapshots, see snapshot_store.py; made by the store, so that a directory of before there were any has them too
 
 Invariant: META is written last. A directory with META has had everything; one without it never voted, never
 acknowledged, and is made anew. A crash between the two is completed by the next start.
@@ -25,6 +26,7 @@ __all__ = ["DataDir", "Identity"]
 _META: Final = "META"
 _META_NEW: Final = "META.tmp"
 _WAL: Final = "wal"
+_SNAPSHOTS: Final = "snap"
 
 
 class DataDir:
@@ -81,6 +83,10 @@ class DataDir:
     @property
     def wal_dir(self) -> Path:
         return self.path / _WAL
+
+    @property
+    def snapshot_dir(self) -> Path:
+        return self.path / _SNAPSHOTS
 
     def close(self) -> None:
         """Let go of the lock. Files opened inside must be closed before."""

@@ -55,27 +55,46 @@ def decode_meta(data: bytes, where: str) -> Identity:
       DataDirUnusable: the bytes are damaged.
       DataDirForeign: a newer format wrote them.
     """
-    meta = entry_pb2.Meta()
-    try:
-        meta.ParseFromString(_checked_body(data))
-    except (DecodeError, ValueError) as error:
+    found = look_at_meta(data)
+    if found.damage is not None or found.identity is None:
         raise DataDirUnusable(
-            f"{where} is damaged ({error}); the directory is left as it is: restore META from a copy of this very node"
-        ) from error
-    if meta.format_version != FORMAT_VERSION:
-        raise DataDirForeign(
-            f"{where} has format {meta.format_version}, this program knows {FORMAT_VERSION}: start it with a matching bankd"
+            f"{where} is damaged (expected {found.damage}); the directory is left as it is: "
+            "restore META from a copy of this very node"
         )
-    return Identity(meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation))
+    if found.format_version != FORMAT_VERSION:
+        raise DataDirForeign(
+            f"{where} has format {found.format_version}, this program knows {FORMAT_VERSION}: start it with a matching bankd"
+        )
+    return found.identity
 
 
-def _checked_body(data: bytes) -> bytes:
+@attrs.frozen
+class MetaFound:
+    """What META's bytes say, sound or not. Without `damage` there is an identity; with it, nothing here is certain."""
+
+    damage: str | None  # what was expected, not what was found
+    format_version: int | None
+    identity: Identity | None
+
+
+def look_at_meta(data: bytes) -> MetaFound:
+    """Read as much of META as can be read."""
+    try:
+        meta = entry_pb2.Meta.FromString(data[_FRAME.size :])
+    except DecodeError:
+        return MetaFound(_damage(data) or "the fields of META, not bytes that are none", None, None)
+    if not meta.node_id:
+        return MetaFound(_damage(data) or "a node's id, not none", None, None)
+    identity = Identity(meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation))
+    return MetaFound(_damage(data), meta.format_version, identity)
+
+
+def _damage(data: bytes) -> str | None:
     if len(data) < _FRAME.size:
-        raise ValueError(f"{len(data)} bytes are too few")
-    length, crc = _FRAME.unpack_from(data)
+        return f"{_FRAME.size} bytes or more, not {len(data)}"
+    length, stored_crc = _FRAME.unpack_from(data)
     body = data[_FRAME.size :]
     if length != len(body):
-        raise ValueError(f"{length} bytes promised, {len(body)} found")
-    if crc != google_crc32c.value(body):
-        raise ValueError("checksum mismatch")
-    return body
+        return f"{length} bytes behind the first {_FRAME.size}, not {len(body)}"
+    crc = google_crc32c.value(body)
+    return None if crc == stored_crc else f"a checksum of {crc:08x}, not {stored_crc:08x}"

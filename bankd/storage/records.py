@@ -53,6 +53,8 @@ class Seal:
 Record = Entry | HardState | Seal
 
 EDGE: Final = b"\xff"  # the first and the last byte of each sector of a batch
+ZERO: Final = b"\0"
+_SHOWN_BYTES: Final = 8  # of what was found in place of what was expected
 _BATCH_HEADER: Final = struct.Struct("<IIQQI")
 _RECORD_COVERED: Final = struct.Struct("<IQQB")  # body bytes, index, term, type: what the CRC covers beside the body
 _RECORD_HEADER: Final = struct.Struct("<IIQQB")
@@ -66,10 +68,6 @@ _BACK: Final = SECTOR_BYTES - len(EDGE)  # where a sector's back edge stands in 
 _ENTRY_TYPES: Final = {int(entry_type): entry_type for entry_type in EntryType}
 
 
-class BatchDamaged(Exception):
-    """Bytes that are not the batch that belongs here. Raised by `read_batch`, caught by recovery alone."""
-
-
 @attrs.frozen
 class Place:
     """Where in the log a batch stands: what it must continue."""
@@ -78,6 +76,10 @@ class Place:
     sector: int
     number: int  # batches count from 1 through all segments
     running_crc: int
+
+    @property
+    def offset(self) -> int:
+        return self.sector * SECTOR_BYTES
 
 
 @attrs.frozen
@@ -96,6 +98,17 @@ class Batch:
     records: tuple[Record, ...]
     size: int  # whole sectors
     running_crc: int  # for whatever comes next
+
+
+class BatchDamaged(Exception):
+    """Bytes that are not the batch that belongs here. Raised by `read_batch`, caught by `scan` alone.
+
+    `records` are those in front of the damage that have a right checksum.
+    """
+
+    def __init__(self, expected: str, records: Sequence[Record] = ()) -> None:
+        super().__init__(expected)
+        self.records = tuple(records)
 
 
 def padded_size(data_bytes: int) -> int:
@@ -145,23 +158,49 @@ def read_batch(data: bytes, place: Place) -> Batch:
     Raises:
       BatchDamaged: other bytes are there; the message says what was expected.
     """
-    offset = place.sector * SECTOR_BYTES
-    header = read_header(data, offset)
+    header = read_header(data, place.offset)
     if header is None:
-        raise BatchDamaged(f"the header of batch {place.number}")
+        raise BatchDamaged(f"the header of batch {place.number}, not {shown(data, place.offset)}")
     if header.place != place:
-        raise BatchDamaged(f"batch {place.number} following checksum {place.running_crc:08x}, not {header.place}")
-    if offset + header.size > len(data):
+        raise BatchDamaged(f"{_described(place, place)}, not {_described(header.place, place)}")
+    if place.offset + header.size > len(data):
         raise BatchDamaged(f"{header.size} bytes of batch {place.number}, not the end of the file")
-    batch = data[offset : offset + header.size]
-    if edges(batch).strip(EDGE):
-        raise BatchDamaged(f"whole sectors in batch {place.number}")
+    batch = data[place.offset : place.offset + header.size]
     data_end = DATA_AT + header.data_bytes
-    content, padding = _undo_edges(batch, data_end)
+    content, behind = _undo_edges(batch, data_end)
     records, running_crc = _read_records(content, DATA_AT + BATCH_HEADER_BYTES, data_end, header.crc)
-    if any(padding):
-        raise BatchDamaged(f"the end of batch {place.number}")
+    if edges(batch).strip(EDGE):
+        raise BatchDamaged(
+            f"an edge of ff around every sector of batch {place.number}, not {_wrong_edge(batch)}", records
+        )
+    if any(behind):
+        raise BatchDamaged(
+            f"zeros behind the records of batch {place.number}, not {shown(behind.lstrip(ZERO), 0)}", records
+        )
     return Batch(records, header.size, running_crc)
+
+
+def shown(data: bytes, offset: int) -> str:
+    """Say what stands at `offset`, in place of what was expected."""
+    found = data[offset : offset + _SHOWN_BYTES]
+    if not found:
+        return "the end of the file"
+    return f"{found.hex()}..." if any(found) else "zeros"
+
+
+def _described(place: Place, expected: Place) -> str:
+    """Name a place, but not its nonce, which stays between the log and its readers."""
+    whose = "" if place.nonce == expected.nonce else " of another segment"
+    return f"batch {place.number}{whose} in sector {place.sector} after checksum {place.running_crc:08x}"
+
+
+def _wrong_edge(batch: bytes) -> str:
+    sides = ("front", 0), ("back", _BACK)
+    wrong = [
+        (at, side) for side, first in sides for at in range(first, len(batch), SECTOR_BYTES) if batch[at] != EDGE[0]
+    ]
+    at, side = min(wrong)
+    return f"a {side} edge of {batch[at]:02x} on sector {at // SECTOR_BYTES} of it"
 
 
 def edges(batch: bytes) -> bytes:
@@ -244,22 +283,27 @@ def _read_records(data: bytes, at: int, end: int, crc: int) -> tuple[tuple[Recor
     while at < end:
         body_at = at + RECORD_HEADER_BYTES
         if body_at > end:
-            raise BatchDamaged("a record header inside its batch")
+            raise BatchDamaged(f"a record header inside its batch, not only {end - at} bytes of one", records)
         length, stored_crc, index, term, record_type = _RECORD_HEADER.unpack_from(data, at)
         if length > end - body_at:
-            raise BatchDamaged("a record inside its batch")
+            raise BatchDamaged(
+                f"a record inside its batch, not one of {length} bytes with {end - body_at} left", records
+            )
         body = data[body_at : body_at + length]
         crc = _record_crc(crc, length, index, term, record_type, body)
         if crc != stored_crc:
-            raise BatchDamaged(f"a record with checksum {crc:08x}, not {stored_crc:08x}")
-        records.append(_record(index, term, record_type, body))
+            raise BatchDamaged(f"a record with checksum {crc:08x}, not {stored_crc:08x}", records)
+        record = _record(index, term, record_type, body)
+        if record is None:
+            raise BatchDamaged(f"a record type that this program knows, not {record_type}", records)
+        records.append(record)
         at = body_at + length
     if not records:
-        raise BatchDamaged("a batch with at least one record")
+        raise BatchDamaged("a batch with at least one record, not an empty one")
     return tuple(records), crc
 
 
-def _record(index: int, term: int, record_type: int, body: bytes) -> Record:
+def _record(index: int, term: int, record_type: int, body: bytes) -> Record | None:
     entry_type = _ENTRY_TYPES.get(record_type)
     if entry_type is not None:
         return Entry(LogIndex(index), Term(term), entry_type, body)
@@ -267,7 +311,7 @@ def _record(index: int, term: int, record_type: int, body: bytes) -> Record:
         return HardState(Term(term), NodeId(body.decode()) if body else None)
     if record_type == RecordType.SEAL:
         return Seal(LogIndex(index))
-    raise BatchDamaged(f"a record type that this program knows, not {record_type}")
+    return None
 
 
 def _record_crc(seed: int, length: int, index: int, term: int, record_type: int, body: bytes) -> int:

@@ -15,27 +15,18 @@ written; only the peers can tell. A log restored from an older copy likewise.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, assert_never
+from typing import assert_never
 
 import attrs
 
 from bankd.raft.messages import Entry, HardState
-from bankd.storage.damage import later_batch, unfinished
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
-from bankd.storage.records import (
-    SECTOR_BYTES,
-    Batch,
-    BatchDamaged,
-    Place,
-    Record,
-    Seal,
-    read_batch,
-)
-from bankd.storage.segment import SegmentHeader, damaged, decode_header, header_crc, sequence_of
+from bankd.storage.outline import Outline
+from bankd.storage.records import SECTOR_BYTES, Place, Record
+from bankd.storage.scan import Rot, Sound, Unfinished, first_place, is_zero, scan
+from bankd.storage.segment import SegmentHeader, damaged, decode_header, sequence_of
 from bankd.types import LogIndex
-
-_COMPARED_BYTES: Final = 1 << 20  # at a time, looking for zeros
 
 
 @attrs.frozen
@@ -93,35 +84,16 @@ class LogRead:
 class Replay:
     """The state that the records amount to, so far."""
 
-    hard_state: HardState = attrs.field(factory=HardState)
+    outline: Outline = attrs.field(factory=Outline)
     entries: list[Entry] = attrs.field(factory=list)
-
-    @property
-    def next_index(self) -> LogIndex:
-        return LogIndex(len(self.entries) + 1)
 
     def apply(self, record: Record) -> str | None:
         """Take in one record; return what was expected instead if it cannot follow."""
-        match record:
-            case Entry():
-                return self._append(record)
-            case HardState():
-                if record.term < self.hard_state.term:
-                    return f"a term of {self.hard_state.term} or more, not {record.term}"
-                self.hard_state = record
-                return None
-            case Seal():
-                return None if record.next_index == self.next_index else f"a seal at index {self.next_index}"
-            case _:
-                assert_never(record)
-
-    def _append(self, entry: Entry) -> str | None:
-        if not 1 <= entry.index <= self.next_index:
-            return f"an entry at index {self.next_index} or before, not at {entry.index}"
-        del self.entries[entry.index - 1 :]
-        if self.entries and entry.term < self.entries[-1].term:
-            return f"an entry of term {self.entries[-1].term} or later, not of {entry.term}"
-        self.entries.append(entry)
+        if (expected := self.outline.take(record)) is not None:
+            return expected
+        if isinstance(record, Entry):
+            del self.entries[record.index - 1 :]
+            self.entries.append(record)
         return None
 
 
@@ -134,10 +106,6 @@ class SegmentEnd:
     torn: TornTail | None
     last_batch: LastBatch | None
 
-    @property
-    def offset(self) -> int:
-        return self.place.sector * SECTOR_BYTES
-
 
 def read_log(disk: Disk, directory: Path, identity: Identity) -> LogRead:
     """Read the whole log in `directory`. Holds one segment's bytes and all entries in memory.
@@ -148,20 +116,22 @@ def read_log(disk: Disk, directory: Path, identity: Identity) -> LogRead:
       DiskFailed: reading failed.
     """
     replay = Replay()
+    outline = replay.outline
     last_batch: LastBatch | None = None
     number, running_crc = 1, 0
     paths = _segment_paths(disk, directory)
     for position, path in enumerate(paths):
         data = read_file(disk, path)
         header = decode_header(data, path, identity)
-        _check_continues(path, header, replay.next_index, number, running_crc)
+        if (expected := misplaced(header, outline.next_index, number, running_crc)) is not None:
+            raise damaged(path, 0, expected)
         end = _read_segment(path, data, header, replay)
         last_batch = end.last_batch or last_batch
         number, running_crc = end.place.number, end.place.running_crc
         if not end.sealed:
             unused = _unused_after(disk, path, end, paths[position + 1 :], identity)
-            tail = Tail(path, header.capacity, end.place, header.sequence, replay.next_index)
-            recovered = Recovered(replay.hard_state, tuple(replay.entries), end.torn)
+            tail = Tail(path, header.capacity, end.place, header.sequence, outline.next_index)
+            recovered = Recovered(outline.hard_state, tuple(replay.entries), end.torn)
             return LogRead(recovered, tail, last_batch, unused)
     raise damaged(directory, 0, f"a segment after {paths[-1].name}, which is sealed")
 
@@ -173,14 +143,6 @@ def read_file(disk: Disk, path: Path) -> bytes:
         return file.pread(file.size(), 0)
     finally:
         file.close()
-
-
-def is_zero(data: bytes, start: int) -> bool:
-    """Tell whether nothing but zeros stands from `start` on."""
-    zeros = bytes(_COMPARED_BYTES)
-    return all(
-        zeros.startswith(data[offset : offset + _COMPARED_BYTES]) for offset in range(start, len(data), _COMPARED_BYTES)
-    )
 
 
 def segment_names(disk: Disk, directory: Path) -> list[str]:
@@ -198,53 +160,48 @@ def _segment_paths(disk: Disk, directory: Path) -> list[Path]:
     return paths
 
 
-def _check_continues(path: Path, header: SegmentHeader, next_index: int, number: int, running_crc: int) -> None:
+def misplaced(header: SegmentHeader, next_index: int, number: int, running_crc: int) -> str | None:
+    """Return what was expected where a segment does not go on where the one before it ended, None if it does."""
     found = (header.first_index, header.first_batch, header.running_crc)
-    if found != (next_index, number, running_crc):
-        raise damaged(
-            path,
-            0,
-            f"a segment that goes on at index {next_index}, batch {number}, checksum {running_crc:08x}, "
-            f"not at {found[0]}, {found[1]}, {found[2]:08x}",
-        )
+    if found == (next_index, number, running_crc):
+        return None
+    return (
+        f"a segment that goes on at index {next_index}, batch {number}, checksum {running_crc:08x}, "
+        f"not at {found[0]}, {found[1]}, {found[2]:08x}"
+    )
+
+
+def cut_short(header: SegmentHeader, size: int) -> str | None:
+    """Return what was expected where a segment has become smaller than its zeros were, None if it has not."""
+    if size >= header.capacity:
+        return None
+    return f"{header.capacity} bytes in this file, not {size}: it was cut after it was written"
 
 
 def _read_segment(path: Path, data: bytes, header: SegmentHeader, replay: Replay) -> SegmentEnd:
-    if len(data) < header.capacity:
-        raise damaged(path, len(data), f"{header.capacity} bytes in this file: it was cut after it was written")
-    place = Place(header.nonce, 1, header.first_batch, header_crc(data))
-    sealed, torn, last_at = False, None, 0
-    while not sealed and not _is_unwritten(data, at := place.sector * SECTOR_BYTES):
-        try:
-            batch = read_batch(data, place)
-        except BatchDamaged as damage:
-            torn = _torn(path, data, place, damage)
-            break
-        _replay_batch(path, at, batch, replay)
-        sealed, last_at = isinstance(batch.records[-1], Seal), at
-        place = Place(place.nonce, place.sector + batch.size // SECTOR_BYTES, place.number + 1, batch.running_crc)
-    last_batch = LastBatch(path, last_at, data[last_at : place.sector * SECTOR_BYTES]) if last_at else None
+    if (expected := cut_short(header, len(data))) is not None:
+        raise damaged(path, len(data), expected)
+    place, last_at = first_place(data, header), 0
+    sealed, torn = False, None
+    for found in scan(data, place):
+        match found:
+            case Sound():
+                _replay_batch(path, found, replay)
+                place, last_at, sealed = found.after, found.place.offset, found.is_seal
+            case Unfinished():
+                torn = TornTail(path.name, found.place.offset, found.reason)
+            case Rot():
+                raise damaged(path, found.place.offset, str(found))
+            case _:
+                assert_never(found)
+    last_batch = LastBatch(path, last_at, data[last_at : place.offset]) if last_at else None
     return SegmentEnd(place, sealed, torn, last_batch)
 
 
-def _is_unwritten(data: bytes, offset: int) -> bool:
-    return not any(data[offset : offset + SECTOR_BYTES]) and is_zero(data, offset)
-
-
-def _torn(path: Path, data: bytes, place: Place, damage: BatchDamaged) -> TornTail:
-    offset = place.sector * SECTOR_BYTES
-    if (later := later_batch(data, place)) is not None:
-        raise damaged(path, offset, f"{damage}; the batch at byte {later} proves that it was durable") from damage
-    reason = unfinished(data, place)
-    if reason is None:
-        raise damaged(path, offset, str(damage)) from damage
-    return TornTail(path.name, offset, reason)
-
-
-def _replay_batch(path: Path, offset: int, batch: Batch, replay: Replay) -> None:
-    for record in batch.records:
+def _replay_batch(path: Path, found: Sound, replay: Replay) -> None:
+    for record in found.batch.records:
         if (expected := replay.apply(record)) is not None:
-            raise damaged(path, offset, expected)
+            raise damaged(path, found.place.offset, expected)
 
 
 def _unused_after(
@@ -256,5 +213,5 @@ def _unused_after(
     data = read_file(disk, following[0])
     decode_header(data, following[0], identity)
     if len(following) > 1 or not is_zero(data, SECTOR_BYTES):
-        raise damaged(path, end.offset, f"a sealed segment: {following[0].name} goes on after it")
+        raise damaged(path, end.place.offset, f"a sealed segment: {following[0].name} goes on after it")
     return following[0]

@@ -27,18 +27,39 @@ from bankd.errors import DataDirForeign, LogDamaged
 from bankd.storage.disk import Disk, DiskFile
 from bankd.storage.identity import Identity
 from bankd.storage.records import SECTOR_BYTES
-from bankd.types import LogIndex
+from bankd.types import ClusterId, Incarnation, LogIndex, NodeId
 
 VERSION: Final = 2  # 1: batches with a trailer, and no edges; never released
 
-_MAGIC: Final = b"BANKWAL\n"
+MAGIC: Final = b"BANKWAL\n"
 _HEADER: Final = struct.Struct("<8sIQQQQQQQIH")
 _CRC: Final = struct.Struct("<I")
 _NAME: Final = re.compile(r"(\d{10})-(\d{20})\.wal")
+NAME_EXPECTED: Final = "a name of the form <sequence>-<first index>.wal"
 _ADVICE: Final = (
     "the log is left as it is, because cutting here could lose acknowledged writes: "
     "put the directory aside and bring the node back as a new one, or put back an undamaged copy of this file"
 )
+
+
+@attrs.frozen
+class Owner:
+    """Whose a segment is, by its own header."""
+
+    cluster_id: ClusterId
+    node_id: NodeId
+    incarnation: Incarnation
+
+    @classmethod
+    def of(cls, identity: Identity) -> "Owner":
+        return cls(identity.cluster_id, identity.node_id, identity.incarnation)
+
+    def __str__(self) -> str:
+        return f"node {self.node_id} (incarnation {self.incarnation:016x}) of cluster {self.cluster_id:016x}"
+
+
+class HeaderDamaged(Exception):
+    """Bytes that are no segment's header; says what was expected. Raised by `parse_header`."""
 
 
 @attrs.frozen
@@ -66,16 +87,22 @@ def sequence_of(path: Path) -> int:
     Raises:
       LogDamaged: no segment is called that.
     """
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        raise damaged(path, 0, "a name of the form <sequence>-<first index>.wal")
-    return int(match[1])
+    sequence = sequence_in(path.name)
+    if sequence is None:
+        raise damaged(path, 0, NAME_EXPECTED)
+    return sequence
+
+
+def sequence_in(name: str) -> int | None:
+    """Return the sequence number in a segment's name, None if no segment is called that."""
+    match = _NAME.fullmatch(name)
+    return None if match is None else int(match[1])
 
 
 def encode_header(header: SegmentHeader, identity: Identity) -> bytes:
     node_id = identity.node_id.encode()
     fixed = _HEADER.pack(
-        _MAGIC,
+        MAGIC,
         VERSION,
         identity.cluster_id,
         identity.incarnation,
@@ -105,24 +132,45 @@ def decode_header(data: bytes, path: Path, identity: Identity) -> SegmentHeader:
       LogDamaged: it is broken, or is another segment's.
       DataDirForeign: another node or a newer program wrote it.
     """
+    try:
+        header, owner = parse_header(data, path)
+    except HeaderDamaged as damage:
+        raise damaged(path, 0, str(damage)) from damage
+    if owner != Owner.of(identity):
+        raise DataDirForeign(
+            f"{path} belongs to {owner}, this is {identity.node_id} ({identity.incarnation:016x}) of "
+            f"{identity.cluster_id:016x}: put back its own log"
+        )
+    if header.name != path.name:
+        raise damaged(path, 0, misnamed(header, path))
+    return header
+
+
+def parse_header(data: bytes, path: Path) -> tuple[SegmentHeader, Owner]:
+    """Return what the header in the first sector of `data` says, whoever's segment it is.
+
+    Raises:
+      HeaderDamaged: it is broken.
+      DataDirForeign: a newer program wrote it.
+    """
     sector = data[:SECTOR_BYTES]
-    if len(sector) < SECTOR_BYTES or header_crc(sector) != google_crc32c.value(sector[: -_CRC.size]):
-        raise damaged(path, 0, "a segment header with a right checksum")
+    if len(sector) < SECTOR_BYTES:
+        raise HeaderDamaged(f"a segment header of {SECTOR_BYTES} bytes, not {len(sector)}")
+    crc = google_crc32c.value(sector[: -_CRC.size])
+    if header_crc(sector) != crc:
+        raise HeaderDamaged(f"a segment header with a right checksum, {crc:08x}, not {header_crc(sector):08x}")
     magic, version, cluster_id, incarnation, *fields, node_bytes = _HEADER.unpack_from(sector)
-    if magic != _MAGIC:
-        raise damaged(path, 0, "a segment of this program")
+    if magic != MAGIC:
+        raise HeaderDamaged(f"a segment of this program, not {magic!r}")
     if version != VERSION:
         raise DataDirForeign(f"{path} has format {version}, this program knows {VERSION}: start a matching bankd")
-    node_id = sector[_HEADER.size : _HEADER.size + node_bytes].decode()
-    if (cluster_id, node_id, incarnation) != (identity.cluster_id, identity.node_id, identity.incarnation):
-        raise DataDirForeign(
-            f"{path} belongs to node {node_id} (incarnation {incarnation:016x}) of cluster {cluster_id:016x}, this is "
-            f"{identity.node_id} ({identity.incarnation:016x}) of {identity.cluster_id:016x}: put back its own log"
-        )
-    header = SegmentHeader(*fields)
-    if header.name != path.name:
-        raise damaged(path, 0, f"segment {path.name}, not {header.name} under another name")
-    return header
+    node_id = NodeId(sector[_HEADER.size : _HEADER.size + node_bytes].decode())
+    return SegmentHeader(*fields), Owner(ClusterId(cluster_id), node_id, Incarnation(incarnation))
+
+
+def misnamed(header: SegmentHeader, path: Path) -> str:
+    """Say what was expected where a segment stands under a name that its header does not give it."""
+    return f"segment {path.name}, not {header.name} under another name"
 
 
 def write_zeros(file: DiskFile, start: int, end: int) -> None:

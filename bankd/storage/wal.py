@@ -26,7 +26,8 @@ from bankd.raft.messages import Entry, HardState
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import EDGE, SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
-from bankd.storage.recovery import LogRead, Recovered, is_zero, read_file, read_log, segment_names
+from bankd.storage.recovery import LogRead, Recovered, read_file, read_log, segment_names
+from bankd.storage.scan import is_zero
 from bankd.storage.segment import SegmentHeader, begin, damaged, write_zeros
 from bankd.storage.spare import Spare
 from bankd.types import LogIndex

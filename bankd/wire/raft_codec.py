@@ -24,6 +24,9 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -32,7 +35,8 @@ from bankd.types import LogIndex, NodeId, Term
 from bankd.wire.parsing import known, parse
 from bankd.wire.varint import bytes_tag, varint, varint_tag
 
-COUNTER_MAX: Final = 2**63 - 1  # of terms, indexes and rounds: nobody gets there, so what is beyond is made up
+CONTENT_ID_BYTES_MAX: Final = 64
+COUNTER_MAX: Final = 2**63 - 1  # of terms, indexes, rounds and bytes: nobody gets there, so what is beyond is made up
 
 _TERM: Final = varint_tag(pb.Message.TERM_FIELD_NUMBER)
 _APPEND: Final = bytes_tag(pb.Message.APPEND_REQUEST_FIELD_NUMBER)
@@ -86,6 +90,8 @@ def _encode_small(
     | AppendResponse
     | HeartbeatRequest
     | HeartbeatResponse
+    | SnapshotRequest
+    | SnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
     | TimeoutNow,
@@ -101,6 +107,19 @@ def _encode_small(
             )
         case HeartbeatResponse(read_round=read_round):
             return pb.Message(term=term, heartbeat_response=pb.HeartbeatResponse(read_round=read_round))
+        case SnapshotRequest(snapshot=snapshot, offset=offset, data=data):
+            chunk = pb.SnapshotRequest(
+                index=snapshot.index,
+                last_term=snapshot.term,
+                size_bytes=snapshot.size_bytes,
+                content_id=snapshot.content_id,
+                offset=offset,
+                data=data,
+            )
+            return pb.Message(term=term, snapshot_request=chunk)
+        case SnapshotResponse(content_id=content_id, received_bytes=received_bytes):
+            receipt = pb.SnapshotResponse(content_id=content_id, received_bytes=received_bytes)
+            return pb.Message(term=term, snapshot_response=receipt)
         case ReadIndexRequest(read_id=read_id):
             return pb.Message(term=term, read_index_request=pb.ReadIndexRequest(read_id=read_id))
         case ReadIndexResponse(read_id=read_id, index=index, refused=refused):
@@ -195,6 +214,30 @@ def _heartbeat_response(message: pb.Message, to: NodeId, sender: NodeId, term: T
     return HeartbeatResponse(to, sender, term, read_round)
 
 
+def _snapshot_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> SnapshotRequest:
+    request = message.snapshot_request
+    _bounded(request.index, request.last_term, request.size_bytes, request.offset)
+    if not 0 < request.last_term <= term or request.index == 0:
+        raise ProtocolError(f"a snapshot of index {request.index}, term {request.last_term}, from a leader of {term}")
+    if request.offset + len(request.data) > request.size_bytes:
+        raise ProtocolError(f"{len(request.data)} bytes at {request.offset} of a snapshot of {request.size_bytes}")
+    _identifies(request.content_id)
+    snapshot = SnapshotRef(LogIndex(request.index), Term(request.last_term), request.size_bytes, request.content_id)
+    return SnapshotRequest(to, sender, term, snapshot, request.offset, request.data)
+
+
+def _snapshot_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> SnapshotResponse:
+    response = message.snapshot_response
+    _bounded(response.received_bytes)
+    _identifies(response.content_id)
+    return SnapshotResponse(to, sender, term, response.content_id, response.received_bytes)
+
+
+def _identifies(content_id: bytes) -> None:
+    if not 0 < len(content_id) <= CONTENT_ID_BYTES_MAX:
+        raise ProtocolError(f"a content id of {len(content_id)} bytes")
+
+
 def _read_index_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> ReadIndexRequest:
     read_id = message.read_index_request.read_id
     _bounded(read_id)
@@ -218,6 +261,8 @@ _DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term]
     "append_response": _append_response,
     "heartbeat_request": _heartbeat_request,
     "heartbeat_response": _heartbeat_response,
+    "snapshot_request": _snapshot_request,
+    "snapshot_response": _snapshot_response,
     "read_index_request": _read_index_request,
     "read_index_response": _read_index_response,
     "timeout_now": _timeout_now,

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 
-from bankd.ledger.commands import AccountCreated, Command, Unreadable
+from bankd.ledger.commands import Command, Unreadable
+from bankd.ledger.rows import RequestAnswer
 from bankd.ledger.state import Ledger
-from bankd.types import LogIndex, TimeNs, TxId
+from bankd.types import LogIndex, TimeNs
 from tests.ledger.bank import Bank, batch, create
 from tests.ledger.test_naive_bank_agrees import entries
 
@@ -101,9 +102,7 @@ def rot_opening(ledger: Ledger) -> None:
 
 
 def rot_request(ledger: Ledger) -> None:
-    account, initial_balance, _ = ledger._openings._requests[TxId("r1")]
-    refused = AccountCreated(success=False, index=LogIndex(1))
-    ledger._openings._requests[TxId("r1")] = (account, initial_balance, refused)
+    ledger._openings._answers[0] = RequestAnswer.EXISTED
 
 
 def rot_digest(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from tests.planted.bug import bug
 DAMAGE = "bankd/storage/damage.py"
 DATA_DIR = "bankd/storage/data_dir.py"
 RECORDS = "bankd/storage/records.py"
-RECOVERY = "bankd/storage/recovery.py"
+SCAN = "bankd/storage/scan.py"
 SEGMENT = "bankd/storage/segment.py"
 WAL = "bankd/storage/wal.py"
 
@@ -95,13 +95,13 @@ BUGS_ON_DISKS = (
         "rot-cut-off",
         "the log is cut at the first batch that does not read well, whatever follows and whoever damaged it",
         (
-            RECOVERY,
+            SCAN,
             "    if (later := later_batch(data, place)) is not None:",
             "    if (later := later_batch(data, place)) is None and later is not None:",
         ),
         (
-            RECOVERY,
-            "    if reason is None:\n        raise damaged(path, offset, str(damage)) from damage\n",
+            SCAN,
+            "    if reason is None:\n        return Rot(place, str(damage), damage.records, None)\n",
             "    if reason is None:\n        reason = str(damage)\n",
         ),
     ),
@@ -109,8 +109,8 @@ BUGS_ON_DISKS = (
         "rot-in-the-last-batch-cut-off",
         "damage in the last batch is taken for an unfinished write, though it was acknowledged",
         (
-            RECOVERY,
-            "    if reason is None:\n        raise damaged(path, offset, str(damage)) from damage\n",
+            SCAN,
+            "    if reason is None:\n        return Rot(place, str(damage), damage.records, None)\n",
             "    if reason is None:\n        reason = str(damage)\n",
         ),
     ),
@@ -119,7 +119,7 @@ BUGS_ON_DISKS = (
         "the checksum of a record is read and not compared",
         (
             RECORDS,
-            '        if crc != stored_crc:\n            raise BatchDamaged(f"a record with checksum {crc:08x}, not {stored_crc:08x}")\n',
+            '        if crc != stored_crc:\n            raise BatchDamaged(f"a record with checksum {crc:08x}, not {stored_crc:08x}", records)\n',
             "        crc = stored_crc\n",
         ),
     ),

@@ -9,6 +9,9 @@ node until `persist`. Every Ready is drained at once, as a driver does. The judg
     S1   when an entry is first committed, a majority has it on disk (so no loss of unsynced data takes it back)
     LM   log matching: equal index and term, equal log up to there (paper 5.3)
     R1   a read is confirmed at no less than what was committed anywhere when it was asked for
+
+A snapshot of index i is the list of entries up to i; its bytes are their terms. So logs are kept whole here, whatever
+a node has dropped, and can be compared.
 """
 
 import random
@@ -25,12 +28,15 @@ from bankd.raft.messages import (
     EntryType,
     HardState,
     Message,
+    SnapshotRef,
     VoteRequest,
     VoteResponse,
 )
 from bankd.raft.quorum import has_quorum
-from bankd.raft.ready import LogTruncated, MessageIgnored, Persist, Ready, Role
+from bankd.raft.ready import ChunkReceived, ChunkWanted, LogTruncated, MessageIgnored, Persist, Ready, Role
 from bankd.types import LogIndex, NodeId, Term
+
+CHUNK_BYTES = 2
 
 
 class Zeros:
@@ -68,12 +74,42 @@ class Disk:
     """What would survive a power cut."""
 
     hard_state: HardState = attrs.field(factory=HardState)
-    entries: list[Entry] = attrs.field(factory=list)
+    written: list[Entry] = attrs.field(factory=list)  # to the log
+    dropped_index: LogIndex = LogIndex(0)  # the log begins behind it
+    snapshot: SnapshotRef | None = None
+    covered: list[Entry] = attrs.field(factory=list)  # by the snapshot
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What a restart finds: the log, unless it does not lead on from the snapshot."""
+        return self.written if self._leads_on else self.covered
+
+    @property
+    def _leads_on(self) -> bool:
+        return self.snapshot is None or self.covered == self.written[: self.snapshot.index]
+
+    def reopen(self) -> None:
+        """Begin the log anew behind a snapshot that was sealed right before the end."""
+        if self.snapshot is not None and not self._leads_on:
+            self.written, self.dropped_index = list(self.covered), self.snapshot.index
 
     def write(self, persist: Persist) -> None:
         if persist.hard_state is not None:
             self.hard_state = persist.hard_state
-        overlay(self.entries, persist.entries)
+        if persist.base is not None:
+            assert self.snapshot == persist.base, "a log cannot begin behind a snapshot that is not there"
+            self.written = list(self.covered)
+            self.dropped_index = persist.base.index
+        overlay(self.written, persist.entries)
+
+    def seal(self, snapshot: SnapshotRef, covered: Sequence[Entry]) -> None:
+        """Make a snapshot durable."""
+        self.snapshot, self.covered = snapshot, list(covered)
+
+
+def snapshot_of(covered: Sequence[Entry]) -> SnapshotRef:
+    last = covered[-1]
+    return SnapshotRef(last.index, last.term, len(covered), f"{last.index}@{last.term}".encode())
 
 
 def overlay(log: list[Entry], entries: Sequence[Entry]) -> None:
@@ -90,6 +126,20 @@ class Node:
     writes: list[Persist] = attrs.field(factory=list)
     applied: list[Entry] = attrs.field(factory=list)
     read_floor: dict[int, LogIndex] = attrs.field(factory=dict)  # reads not answered: committed when asked
+    reads: list[ChunkWanted] = attrs.field(factory=list)  # of chunks, under way
+    incoming: SnapshotRef | None = None
+    kept: bytes = b""  # of it
+
+    def keep(self, chunk: ChunkReceived) -> None:
+        if self.incoming != chunk.snapshot:
+            self.incoming, self.kept = chunk.snapshot, b""
+        if chunk.offset == len(self.kept):
+            self.kept += chunk.data
+        self.raft.chunk_kept(chunk.snapshot, len(self.kept))
+
+    @property
+    def is_complete(self) -> bool:
+        return self.incoming is not None and len(self.kept) == self.incoming.size_bytes
 
 
 @attrs.define(eq=False)
@@ -174,15 +224,17 @@ class Cluster:
 
     def start(self, name: NodeId) -> None:
         disk = self.disks[name]
+        disk.reopen()
         raft = Raft(
             node_id=name,
             configuration=self.configuration,
             hard_state=disk.hard_state,
-            entries=tuple(disk.entries),
+            entries=tuple(disk.entries[disk.dropped_index :]),
+            snapshot=disk.snapshot,
             options=self.options,
             random=self._draws(name),
         )
-        self.nodes[name] = Node(raft, disk, list(disk.entries))
+        self.nodes[name] = Node(raft, disk, list(disk.entries), applied=list(disk.covered))
 
     def crash(self, name: NodeId) -> None:
         """The process dies: writes under way are lost, and with them what they held back."""
@@ -210,6 +262,11 @@ class Cluster:
         for refused in ready.reads_refused:
             del node.read_floor[refused.read_id]
         self.seen(name, ready)
+        node.reads += ready.chunks_wanted
+        if ready.chunks_received:
+            for chunk in ready.chunks_received:
+                node.keep(chunk)
+            self.drain(name)
 
     def persist(self, name: NodeId, count: int | None = None) -> None:
         """Complete the node's oldest writes (all of them by default) as one disk operation."""
@@ -222,6 +279,47 @@ class Cluster:
             for write in done:
                 self._send(node, write.then_send)
             self.drain(name)
+
+    def take_snapshot(self, name: NodeId, index: int) -> None:
+        """Make a durable snapshot of what a node had applied by then."""
+        node = self.nodes[name]
+        covered = node.applied[:index]
+        assert len(covered) == index, f"{name} has applied {len(node.applied)}"
+        snapshot = snapshot_of(covered)
+        node.disk.seal(snapshot, covered)
+        node.raft.snapshot_taken(snapshot)
+
+    def compact(self, name: NodeId, index: int | None = None) -> None:
+        """Drop a node's log up to an index, by default as far as it may be."""
+        node = self.nodes[name]
+        up_to = node.raft.compactable_index if index is None else LogIndex(index)
+        node.raft.compact(up_to)
+        node.disk.dropped_index = max(node.disk.dropped_index, LogIndex(up_to - 1))  # its first entry is the base
+
+    def read_chunks(self, name: NodeId) -> None:
+        """Complete the node's reads of its own snapshots."""
+        node = self.nodes[name]
+        reads, node.reads = node.reads, []
+        for wanted in reads:
+            terms = bytes(entry.term for entry in self.judge.committed[: wanted.snapshot.index])
+            node.raft.send_chunk(wanted, terms[wanted.offset :][:CHUNK_BYTES])
+        self.drain(name)
+
+    def install(self, name: NodeId) -> bool:
+        """Let a node install the snapshot that is complete there; return whether it was needed."""
+        node = self.nodes[name]
+        snapshot, kept, node.incoming = node.incoming, node.kept, None
+        assert snapshot is not None, f"{name} is receiving nothing"
+        covered = self.judge.committed[: snapshot.index]
+        assert kept == bytes(entry.term for entry in covered), "the snapshot came out damaged"
+        newest = node.disk.snapshot
+        if newest is None or snapshot.index > newest.index:
+            node.disk.seal(snapshot, covered)
+        needed = node.raft.install(snapshot, self.configuration)
+        if needed:
+            node.log, node.applied = list(covered), list(covered)
+        self.drain(name)
+        return needed
 
     def _send(self, node: Node, messages: Sequence[Message]) -> None:
         for message in messages:
@@ -263,13 +361,16 @@ class Cluster:
         for _ in range(rounds_max):
             running = sorted(names & self.nodes.keys())
             waiting = [message for message in self.network if message.to in names and message.sender in names]
-            if not waiting and not any(self.nodes[name].writes for name in running):
+            if not waiting and not any(self.nodes[name].writes or self.nodes[name].reads for name in running):
                 return
             self.network = [message for message in self.network if message not in waiting]
             for message in waiting:
                 self.deliver(message)
             for name in running:
                 self.persist(name)
+                self.read_chunks(name)
+                if self.nodes[name].is_complete:
+                    self.install(name)
         raise AssertionError("the cluster does not come to rest")
 
     def pass_time(self, ticks: int) -> None:

@@ -16,6 +16,9 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -28,6 +31,7 @@ terms = numbers.map(Term)
 indexes = numbers.map(LogIndex)
 to = st.just(N1)
 senders = st.sampled_from([N2, N3, NodeId("n9")])
+snapshots = st.builds(SnapshotRef, indexes, terms, numbers, st.just(b"a"))
 some_entries = st.lists(st.builds(Entry, indexes, terms, st.sampled_from(EntryType), st.just(b"")), max_size=3).map(
     tuple
 )
@@ -38,6 +42,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(AppendResponse, to, senders, terms, st.booleans(), indexes, indexes, terms),
     st.builds(HeartbeatRequest, to, senders, terms, indexes, numbers),
     st.builds(HeartbeatResponse, to, senders, terms, numbers),
+    st.builds(SnapshotRequest, to, senders, terms, snapshots, numbers, st.binary(max_size=3)),
+    st.builds(SnapshotResponse, to, senders, terms, st.just(b"a"), numbers),
     st.builds(ReadIndexRequest, to, senders, terms, numbers),
     st.builds(ReadIndexResponse, to, senders, terms, numbers, indexes, st.booleans()),
     st.builds(TimeoutNow, to, senders, terms),

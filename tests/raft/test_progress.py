@@ -13,7 +13,7 @@ def progress(*, next_index: int = 6, match_index: int = 0, messages_max: int = 3
 
 def replicating(**settings: int) -> Progress:
     follower = progress(**settings)
-    follower.accepted(LogIndex(5), now_tick=0)
+    follower.accepted(LogIndex(5), LogIndex(0), now_tick=0)
     assert follower.state is ProgressState.REPLICATE
     return follower
 
@@ -29,7 +29,7 @@ def test_probe_waits_for_its_answer() -> None:
 def test_accepted_probe_starts_replication_behind_it() -> None:
     follower = progress()
     follower.sent(LogIndex(8), 10, now_tick=0)
-    assert follower.accepted(LogIndex(8), now_tick=1)
+    assert follower.accepted(LogIndex(8), LogIndex(0), now_tick=1)
     assert (follower.state, follower.match_index, follower.next_index) == (ProgressState.REPLICATE, 8, 9)
 
 
@@ -43,8 +43,8 @@ def test_window_is_bounded_by_messages_and_by_bytes() -> None:
         by_bytes.sent(LogIndex(index), 30, now_tick=0)
     assert not by_messages.can_send
     assert not by_bytes.can_send
-    by_messages.accepted(LogIndex(6), now_tick=1)
-    by_bytes.accepted(LogIndex(6), now_tick=1)
+    by_messages.accepted(LogIndex(6), LogIndex(0), now_tick=1)
+    by_bytes.accepted(LogIndex(6), LogIndex(0), now_tick=1)
     assert by_messages.can_send
     assert by_bytes.can_send
 
@@ -93,7 +93,7 @@ def test_refusal_of_what_was_acknowledged_is_not_asked_again_at_once() -> None: 
 
 def test_match_index_never_falls() -> None:
     follower = replicating()
-    assert not follower.accepted(LogIndex(3), now_tick=1)
+    assert not follower.accepted(LogIndex(3), LogIndex(0), now_tick=1)
     assert follower.match_index == 5
 
 
@@ -104,6 +104,6 @@ def test_append_is_overdue_when_nothing_was_answered_for_long_enough() -> None:
     follower.sent(LogIndex(7), 10, now_tick=101)
     assert not follower.is_overdue(101, 2)
     assert follower.is_overdue(102, 2)
-    follower.accepted(LogIndex(6), now_tick=102)
+    follower.accepted(LogIndex(6), LogIndex(0), now_tick=102)
     assert not follower.is_overdue(103, 2)
     assert follower.is_overdue(104, 2)

@@ -1,4 +1,4 @@
-"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes.
+"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes, snapshots.
 
 Each seed is one run of two phases. In the first anything goes and the judge of `cluster.Cluster` looks
 after every step. Then everything is healed, and the cluster must elect a leader, commit on every node
@@ -50,10 +50,14 @@ class Schedule:
             (60, self.tick),
             (80, self.propose),
             (40, self.read),
+            (40, self.read_chunks),
+            (30, self.install),
+            (25, self.take_snapshot),
+            (25, self.compact),
             (15, self.lose),
             (15, self.repeat),
             (8, self.crash_or_start),
-            (6, self.cut_or_heal),
+            (8, self.cut_or_heal),
             (4, self.transfer),
             (4, self.unreachable),
             (2, self.calm),
@@ -99,6 +103,27 @@ class Schedule:
     def read(self) -> None:
         self.reads += 1
         self.cluster.read(self.up(), self.reads)
+
+    def take_snapshot(self) -> None:
+        name = self.up()
+        applied = len(self.cluster.nodes[name].applied)
+        newest = self.cluster.disks[name].snapshot
+        if applied > (newest.index if newest is not None else 0):
+            self.cluster.take_snapshot(name, applied)
+
+    def compact(self) -> None:
+        """As far as may be, or less."""
+        name = self.up()
+        raft = self.cluster.nodes[name].raft
+        self.cluster.compact(name, self.random.randint(raft.base_index, raft.compactable_index))
+
+    def read_chunks(self) -> None:
+        self.cluster.read_chunks(self.up())
+
+    def install(self) -> None:
+        name = self.up()
+        if self.cluster.nodes[name].is_complete:
+            self.cluster.install(name)
 
     def crash_or_start(self) -> None:
         down = sorted(self.names_down())

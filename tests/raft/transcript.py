@@ -11,10 +11,15 @@ index@term. Commands:
     deliver|drop|repeat [FILTER]    what waits in the network now: n1->n2, n1->*, *->n2, a kind, a count
     persist n1 [count]              the oldest writes of n1 become durable
     propose n1 x [y ...]            read n1 7         transfer n1 n3|-      unreachable n1 n2
+    snapshot n1 5                   n1 has made a snapshot of what it applied up to there, durably
+    compact n1 [5]                  n1 drops its log up to there, or as far as it may
+    chunks n1                       n1's reads of its own snapshots are done
+    install n1                      n1 installs the snapshot that it has received
     crash n1      restart n1        cut n1 n2         isolate n1            heal
     settle [n1 n2 ...]              bring all nodes, or these among themselves, to rest; writes changes of role only
     time 5                          let all nodes tick, settling after each
     say n1->n3 TERM PREV COMMIT [ENTRY ...]   an append by hand, places as index@term
+    offer n1->n3 TERM PLACE         the question for a snapshot by hand, its place as index@term
     show          waiting           all nodes; the messages that wait
 """
 
@@ -34,6 +39,9 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -49,7 +57,7 @@ from bankd.raft.ready import (
     RoleChanged,
 )
 from bankd.types import LogIndex, NodeId, Term
-from tests.raft.cluster import Cluster, Disk, entries_of_terms, node_ids
+from tests.raft.cluster import Cluster, Disk, Node, entries_of_terms, node_ids
 
 
 def replay(script: str) -> str:
@@ -138,6 +146,20 @@ class Transcript:
         self._cluster.raft(name).report_unreachable(NodeId(peer))
         self._cluster.drain(NodeId(name))
 
+    def do_snapshot(self, name: str, index: str) -> None:
+        self._cluster.take_snapshot(NodeId(name), int(index))
+
+    def do_compact(self, name: str, index: str = "") -> None:
+        self._cluster.compact(NodeId(name), int(index) if index else None)
+        self.do_show(name)
+
+    def do_chunks(self, name: str) -> None:
+        self._cluster.read_chunks(NodeId(name))
+
+    def do_install(self, name: str) -> None:
+        if not self._cluster.install(NodeId(name)):
+            self._facts.append(f"{name} has all of it already")
+
     def do_crash(self, name: str) -> None:
         self._cluster.crash(NodeId(name))
 
@@ -161,6 +183,12 @@ class Transcript:
         message = AppendRequest(to, sender, Term(int(term)), prev_index, prev_term, LogIndex(int(commit)), entries)
         self._cluster.deliver(message)
 
+    def do_offer(self, way: str, term: str, at: str) -> None:
+        sender, to = map(NodeId, way.split("->"))
+        index, last_term = place(at)
+        snapshot = SnapshotRef(index, last_term, index, at.encode())
+        self._cluster.deliver(SnapshotRequest(to, sender, Term(int(term)), snapshot))
+
     def do_settle(self, *names: str) -> None:
         self._brief = True
         self._cluster.settle([NodeId(name) for name in names] or None)
@@ -176,7 +204,7 @@ class Transcript:
             node = self._cluster.nodes[NodeId(name)]
             raft = node.raft
             self._facts.append(
-                f"{name}@{raft.term} {raft.role.name.lower()}: {show_entries(node.log)}, "
+                f"{name}@{raft.term} {raft.role.name.lower()}: {show_log(node)}, "
                 f"commit {raft.commit_index}, stable {raft.stable_index}"
             )
 
@@ -206,6 +234,10 @@ class Transcript:
             facts.extend(f"{name} sends {show_message(message)}" for message in ready.send_now)
             if ready.persist is not None:
                 facts.extend(show_persist(name, ready.persist))
+            facts.extend(
+                f"{name} reads snapshot {show_ref(wanted.snapshot)} for {wanted.to} from {wanted.offset} on"
+                for wanted in ready.chunks_wanted
+            )
             if ready.committed:
                 facts.append(f"{name} applies {show_entries(ready.committed)}")
         facts.extend(f"{name} may serve read {state.read_id} at {state.index}" for state in ready.read_states)
@@ -242,6 +274,10 @@ def kind(message: Message) -> str:
             return "heartbeat"
         case HeartbeatResponse():
             return "heartbeat-answer"
+        case SnapshotRequest():
+            return "snapshot"
+        case SnapshotResponse():
+            return "snapshot-answer"
         case ReadIndexRequest():
             return "read-index"
         case ReadIndexResponse():
@@ -274,6 +310,13 @@ def show_content(message: Message) -> str:
             return f" commit {message.commit_index}, round {message.read_round}"
         case HeartbeatResponse():
             return f" round {message.read_round}"
+        case SnapshotRequest(data=b""):
+            return f" {show_ref(message.snapshot)}: how much of it is there?"
+        case SnapshotRequest():
+            end = message.offset + len(message.data)
+            return f" {show_ref(message.snapshot)}: bytes {message.offset} to {end} of {message.snapshot.size_bytes}"
+        case SnapshotResponse():
+            return f" {message.content_id.decode()}: {message.received_bytes} bytes are there"
         case ReadIndexRequest():
             return f" #{message.read_id}"
         case ReadIndexResponse():
@@ -288,8 +331,19 @@ def show_entries(entries: list[Entry] | tuple[Entry, ...]) -> str:
     return " ".join(f"{entry.index}@{entry.term}" for entry in entries) or "nothing"
 
 
+def show_ref(snapshot: SnapshotRef) -> str:
+    return f"{snapshot.index}@{snapshot.term}"
+
+
+def show_log(node: Node) -> str:
+    """What the node holds in memory; the judge's copy is whole."""
+    base = node.raft.base_index
+    behind = f"[..{base}@{node.log[base - 1].term}] " if base else ""
+    return behind + show_entries(node.log[base:])
+
+
 def show_persist(name: NodeId, persist: Persist) -> Iterator[str]:
-    parts = []
+    parts = [] if persist.base is None else [f"the log begins anew behind {show_ref(persist.base)}"]
     if persist.hard_state is not None:
         parts.append(f"term {persist.hard_state.term} vote {persist.hard_state.voted_for or 'none'}")
     if persist.entries:

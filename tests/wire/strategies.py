@@ -15,6 +15,9 @@ from bankd.raft.messages import (
     Message,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRef,
+    SnapshotRequest,
+    SnapshotResponse,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -38,7 +41,7 @@ from bankd.types import (
 )
 from bankd.wire.frames import Frame, FrameKind
 from bankd.wire.hello import Endpoint, Hello, PeerRole
-from bankd.wire.raft_codec import COUNTER_MAX
+from bankd.wire.raft_codec import CONTENT_ID_BYTES_MAX, COUNTER_MAX
 
 SENDER, TO = NodeId("n1"), NodeId("n2")
 
@@ -88,6 +91,9 @@ refusals = st.builds(
 )
 
 
+content_ids = st.binary(min_size=1, max_size=CONTENT_ID_BYTES_MAX)
+
+
 @st.composite
 def append_requests(draw: st.DrawFn) -> AppendRequest:
     """Entries in a row, their terms never falling and never above the leader's."""
@@ -104,6 +110,18 @@ def append_requests(draw: st.DrawFn) -> AppendRequest:
     )
 
 
+@st.composite
+def snapshot_requests(draw: st.DrawFn) -> SnapshotRequest:
+    """A part that fits the whole, of a snapshot no newer than the leader."""
+    data = draw(st.binary(max_size=40))
+    offset = draw(st.integers(0, COUNTER_MAX - len(data)))
+    size_bytes = draw(st.integers(offset + len(data), COUNTER_MAX))
+    last_term, term = sorted([draw(st.integers(1, COUNTER_MAX)), draw(st.integers(1, COUNTER_MAX))])
+    index = LogIndex(draw(st.integers(1, COUNTER_MAX)))
+    snapshot = SnapshotRef(index, Term(last_term), size_bytes, draw(content_ids))
+    return SnapshotRequest(TO, SENDER, Term(term), snapshot, offset, data)
+
+
 def _between(message_class: type[Message], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[Message]:
     return st.builds(message_class, st.just(TO), st.just(SENDER), counters, *fields)
 
@@ -115,6 +133,8 @@ messages: st.SearchStrategy[Message] = st.one_of(
     _between(AppendResponse, st.booleans(), counters, counters, counters),
     _between(HeartbeatRequest, counters, counters),
     _between(HeartbeatResponse, counters),
+    snapshot_requests(),
+    _between(SnapshotResponse, content_ids, counters),
     _between(ReadIndexRequest, counters),
     _between(ReadIndexResponse, counters, counters, st.booleans()),
     _between(TimeoutNow),

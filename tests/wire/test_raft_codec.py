@@ -113,6 +113,19 @@ def test_append_that_no_sound_leader_sends_is_a_protocol_error(change: Callable[
         decoded(append(change))
 
 
+@pytest.mark.parametrize(("field", "wrong"), [
+    ("index", 0), ("index", COUNTER_MAX + 1), ("last_term", 0), ("last_term", 6), ("size_bytes", COUNTER_MAX + 1),
+    ("size_bytes", 11), ("offset", COUNTER_MAX + 1), ("offset", 91), ("content_id", b""), ("content_id", bytes(65)),
+])  # fmt: skip
+def test_snapshot_that_no_sound_leader_sends_is_a_protocol_error(field: str, wrong: object) -> None:
+    """Ten bytes at 2 of a snapshot of 100, of 8@3, from a leader in term 5, with one field wrong."""
+    sound = pb.SnapshotRequest(index=8, last_term=3, size_bytes=100, content_id=b"a", offset=2, data=bytes(10))
+    assert decoded(pb.Message(term=5, snapshot_request=sound).SerializeToString())
+    setattr(sound, field, wrong)
+    with pytest.raises(ProtocolError):
+        decoded(pb.Message(term=5, snapshot_request=sound).SerializeToString())
+
+
 def test_entry_of_term_zero_is_a_protocol_error() -> None:
     entries = [pb.Entry(index=1, term=0, type=pb.NOOP)]
     with pytest.raises(ProtocolError):
@@ -134,6 +147,7 @@ HUGE = COUNTER_MAX + 1
         pb.Message(heartbeat_request=pb.HeartbeatRequest(commit_index=HUGE)),
         pb.Message(heartbeat_request=pb.HeartbeatRequest(read_round=HUGE)),
         pb.Message(heartbeat_response=pb.HeartbeatResponse(read_round=HUGE)),
+        pb.Message(term=5, snapshot_response=pb.SnapshotResponse(content_id=b"a", received_bytes=HUGE)),
         pb.Message(read_index_request=pb.ReadIndexRequest(read_id=HUGE)),
         pb.Message(read_index_response=pb.ReadIndexResponse(read_id=HUGE)),
         pb.Message(read_index_response=pb.ReadIndexResponse(index=HUGE)),

@@ -1,0 +1,68 @@
+"""Read files that nothing here may change, and say in words why one cannot be read.
+
+Two kinds of failure: what the user can put right (a wrong path, no permission) ends the command; what the disk cannot
+give back is damage like any other, and has a place in the file.
+"""
+
+import errno
+import os
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from bankd.errors import FileUnusable
+
+META: Final = "META"
+WAL: Final = "wal"
+
+_DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
+
+
+@attrs.frozen
+class Unreadable(Exception):
+    """The disk did not give back what stands from `offset` on. Caught where damage is reported."""
+
+    offset: int
+    reason: str
+
+    @property
+    def expected(self) -> str:
+        return f"readable bytes, not an error of the disk ({self.reason})"
+
+
+def read_file(path: Path) -> bytes:
+    """Return a file's whole content.
+
+    Raises:
+      FileUnusable: it is not there, no file, or not for us to read.
+      Unreadable: the disk failed.
+    """
+    offset = 0
+    try:
+        with open(path, "rb", buffering=0) as file:
+            try:
+                return file.readall()
+            except OSError:
+                offset = file.tell()
+                raise
+    except OSError as error:
+        if error.errno in _DISK_ERRNOS:
+            raise Unreadable(offset, os.strerror(error.errno)) from error
+        raise unusable(path, error) from error
+
+
+def list_names(directory: Path) -> list[str]:
+    """Return the names in a directory, sorted.
+
+    Raises FileUnusable.
+    """
+    try:
+        return sorted(os.listdir(directory))
+    except OSError as error:
+        raise unusable(directory, error) from error
+
+
+def unusable(path: Path, error: OSError) -> FileUnusable:
+    to_check = "its owner and its mode" if error.errno in (errno.EACCES, errno.EPERM) else "the path"
+    return FileUnusable(f"{path} cannot be read: {error.strerror} (check {to_check})")

@@ -1,0 +1,88 @@
+"""Take in a snapshot from a peer: raw bytes in order, verified as a whole before they become a snapshot.
+
+The receiver says how much it has, and the sender goes on from there (raft/snapshots.py). So a repeated piece is
+harmless, a piece behind a gap is not taken, and after a lost connection or a change of leader the transfer goes on:
+equal content ids are equal bytes. Within one process only: what an earlier one has received is not relied upon
+(snapshot_draft.py), and a restarted node begins at 0.
+
+Nothing that a peer says is allocated, and nothing that it sent is used before `verify` has ended. Whether there is room
+for what it announces, the driver asks before.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from bankd.errors import DataDirForeign
+from bankd.raft.messages import SnapshotRef
+from bankd.storage.snapshot_draft import Draft
+from bankd.storage.snapshot_format import SnapshotDamaged, damaged
+from bankd.storage.snapshot_names import Sealed, file_name
+from bankd.storage.snapshot_reader import SnapshotReader
+
+
+class IncomingSnapshot:
+    """One snapshot being received; see `SnapshotStore.receive`. Owned by one thread at a time.
+
+    `write` and `seal` raise DiskFull and DiskFailed, `write` and `verify` SnapshotDamaged; then only `abandon` may
+    follow. After DiskFull and SnapshotDamaged the node goes on, and the transfer may begin anew.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        snapshot: SnapshotRef,
+        open_reader: Callable[[Path], SnapshotReader],
+        on_published: Callable[[SnapshotRef], Sealed],
+    ) -> None:
+        self.snapshot = snapshot
+        self._draft = draft
+        self._open_reader = open_reader
+        self._on_published = on_published
+        self._verified = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._draft.is_open
+
+    @property
+    def received_bytes(self) -> int:
+        """How much is here, from the start: where the sender goes on."""
+        return self._draft.size
+
+    @property
+    def is_complete(self) -> bool:
+        return self.received_bytes == self.snapshot.size_bytes
+
+    def write(self, data: bytes, offset: int) -> int:
+        """Take what of `data` is new and follows without a gap; return how much is here."""
+        end = offset + len(data)
+        if end > self.snapshot.size_bytes:
+            raise damaged(self._draft.path, self.snapshot.size_bytes, f"the end of the snapshot, not {end} bytes")
+        if offset <= self.received_bytes < end:
+            self._draft.append(data[self.received_bytes - offset :])
+        return self.received_bytes
+
+    def verify(self) -> Iterator[None]:
+        """Read everything that was received, one chunk a step; `seal` may follow once the iteration has ended."""
+        assert self.is_complete, f"{self.received_bytes} of {self.snapshot.size_bytes} bytes to verify"
+        try:
+            reader = self._open_reader(self._draft.path)
+        except DataDirForeign as error:  # a peer's fault, and no reason for this node to end
+            raise SnapshotDamaged(str(error)) from error
+        try:
+            if reader.ref != self.snapshot:
+                raise damaged(self._draft.path, 0, f"{self.snapshot}, not {reader.ref}")
+            yield from reader.verify()
+        finally:
+            reader.close()
+        self._verified = True
+
+    def seal(self) -> Sealed:
+        """Make the snapshot durable under its name, and delete what it makes needless. The receiver is used up."""
+        assert self._verified, "sealed before it was verified"
+        self._draft.publish(file_name(self.snapshot.index, self.snapshot.term))
+        return self._on_published(self.snapshot)
+
+    def abandon(self) -> None:
+        """Remove what was received. Does nothing once the snapshot is sealed or abandoned."""
+        self._draft.abandon()
