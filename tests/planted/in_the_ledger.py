@@ -86,7 +86,7 @@ BUGS_IN_THE_LEDGER = (
         "an opening that is sent again is not recognised",
         (
             OPENINGS,
-            "        if command.request_id is not None:\n            self._requests[command.request_id] = (command.account, command.initial_balance, answer)\n",
+            "        if command.request_id is not None:\n            self._record(command.request_id, command, answer)\n",
             "",
         ),
     ),
