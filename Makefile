@@ -31,7 +31,7 @@ setup: $(STAMP)  ## make .venv with the project and everything that its tests ne
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: PYTHON_MISSING: no Python >= 3.11 with venv was found" \
 		"(on Debian: apt-get install python3 python3-venv; or: make setup PYTHON=/path/to/python)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(PY) -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
