@@ -162,13 +162,15 @@ class Worlds:
         return sorted(number for number in numbers if self._possible(world, number, index))
 
     def _possible(self, world: World, number: int, index: int) -> bool:
-        """Called by then, with an id that nothing else has, and opening only what is not open."""
+        """Called by then, with an id that nothing else has, and opening only what is not open, as far as that is known."""
         write = self.loose[number]
         if number in world.added or number in self._settled or index < self.index_min[number]:
             return False
         if write.key in self._settled_keys or any(self.loose[other].key == write.key for other in world.added):
             return False
-        return not write.opens or (write.asked[1] not in self.balances and write.asked[1] not in world.opened)
+        if not write.opens or write.asked[1] in self.given_up:
+            return True
+        return write.asked[1] not in self.balances and write.asked[1] not in world.opened
 
     def _extended(self, world: World, number: int) -> World:
         source, target, amount = self.loose[number].asked

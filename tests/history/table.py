@@ -43,6 +43,9 @@ class Table:
         operation = Open(AccountId(account), balance, TxId(request_id) if request_id else None)
         self.add(operation, Opened(success, LogIndex(at)), None, times)
 
+    def open_beyond_the_limit(self, account: str, balance: int, at: int) -> None:
+        self.add(Open(AccountId(account), balance), Opened(False, LogIndex(at), limit_exceeded=True), None, None)
+
     def open_conflict(self, account: str, balance: int, request_id: str, *differs: str) -> None:
         self.add(Open(AccountId(account), balance, TxId(request_id)), Conflict(differs), None, None)
 

@@ -5,7 +5,7 @@ import pytest
 
 from bankd.history.records import Moved, Record
 from bankd.history.witness import check, examine
-from bankd.types import LogIndex
+from bankd.types import BALANCE_MAX, LogIndex
 from tests.history.table import OK, SHORT, Table, assert_found_by_both, assert_right, found, move_of
 
 
@@ -276,3 +276,14 @@ def test_account_that_is_paid_by_one_that_was_given_up_must_have_been_opened() -
     assert len(check(table.records)) == 1
     table.balance("b", 305, 3)
     assert len(check(table.records)) == 2
+
+
+def test_account_that_was_given_up_may_have_been_opened_by_a_lost_call() -> None:
+    """What was paid to `x` since says nothing about its opening, which took the bank to its limit."""
+    table = Table()
+    table.open("a", 10, 1)
+    table.lost_opening("x", BALANCE_MAX - 20)
+    table.balance("x", 7, 2)  # wrong, and the end of all that can be said of `x`
+    table.move("t1", "a", "x", 5, OK, 3)
+    table.open_beyond_the_limit("y", 12, 4)
+    assert [finding.records for finding in check(table.records)] == [(2,)]
