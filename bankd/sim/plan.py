@@ -10,12 +10,14 @@ Nodes are n1, n2, ...; a link is one direction between two of them.
 """
 
 from enum import Enum, unique
+from typing import Final
 
 import attrs
 
 from bankd.types import AccountId, NodeId, TxId
 
 Link = tuple[NodeId, NodeId]  # sender, receiver
+DISK_OPERATIONS: Final = ("pwrite", "sync", "rename", "fsync_dir", "truncate", "create", "unlink")  # that can fail
 
 
 @attrs.frozen
@@ -179,7 +181,7 @@ class FailingDisk:
     at_ns: int
     for_ns: int
     node: NodeId
-    operation: str  # as the disk names it: "pwrite", "sync", "rename", "fsync_dir", "truncate", "unlink"
+    operation: str  # one of DISK_OPERATIONS
 
 
 @attrs.frozen

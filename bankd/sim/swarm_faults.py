@@ -11,6 +11,7 @@ from typing import Final
 import attrs
 
 from bankd.sim.plan import (
+    DISK_OPERATIONS,
     ClockJump,
     Clog,
     Crash,
@@ -42,7 +43,6 @@ FOREVER_NS: Final = 3_600 * S
 STORM_LOSS_PPM: Final = 500_000
 STORM_DUPLICATE_PPM: Final = 300_000
 JUMP_NS_MAX: Final = 3_600 * S
-FAILING: Final = ("pwrite", "sync", "rename", "fsync_dir", "truncate", "create", "unlink")
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
 TURMOIL_MAX: Final = 60  # faults in a row
 SLEEPERS_MAX: Final = 30
@@ -213,7 +213,7 @@ def full_disks(draw: Draw) -> Iterator[Fault]:
 
 def failing_disks(draw: Draw) -> Iterator[Fault]:
     pick = draw.stream.pick
-    return (FailingDisk(at_ns, for_ns, draw.node(), pick(FAILING)) for at_ns, for_ns in draw.times())
+    return (FailingDisk(at_ns, for_ns, draw.node(), pick(DISK_OPERATIONS)) for at_ns, for_ns in draw.times())
 
 
 Kind = Callable[[Draw], Iterator[Fault]]

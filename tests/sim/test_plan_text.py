@@ -29,7 +29,7 @@ from bankd.types import AccountId, NodeId, TxId
 STORY = """\
 seed 42
 nodes n1 n2 n3
-clients 2
+clients 3
 safety 40s
 product heartbeat=100ms election_timeout=1s segment_bytes=65536 waiting_calls_max=1000
 limits entry_bytes_max=1048576 append_bytes_max=1048576 inflight_messages_max=64 inflight_bytes_max=16777216 uncommitted_bytes_max=67108864 reads_waiting_max=1024
