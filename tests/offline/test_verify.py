@@ -5,7 +5,9 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -33,6 +35,7 @@ from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch
 from tests.offline.directories import commands, configuration, make, noop, opening, small_history, tiny, transfers, vote
 
+NOBODY = 65534
 NAMES = (
     "0000000001-00000000000000000001.wal",
     "0000000002-00000000000000000004.wal",
@@ -484,11 +487,28 @@ def test_what_is_no_data_directory_is_refused_in_one_line(tmp_path: Path, capsys
         assert capsys.readouterr() == ("", f"error: FILE_UNUSABLE: {tmp_path / path} {sentence}\n")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_without_permission_is_refused_in_one_line(bank: Path) -> None:
-    (bank / "wal" / NAMES[0]).chmod(0)
-    with pytest.raises(FileUnusable, match=r"Permission denied \(check its owner and its mode\)"):
-        verify(bank)
+    with as_ordinary_user(bank) as mine:
+        (mine / "wal" / NAMES[0]).chmod(0)
+        with pytest.raises(FileUnusable, match=r"Permission denied \(check its owner and its mode\)"):
+            verify(mine)
+
+
+@contextmanager
+def as_ordinary_user(directory: Path) -> Iterator[Path]:
+    """A copy of a directory, and the rights of its owner alone: root may read everything."""
+    if os.geteuid() != 0:
+        yield directory
+        return
+    with tempfile.TemporaryDirectory(prefix="verify-") as parent:
+        mine = shutil.copytree(directory, Path(parent) / "bank")
+        for path in (Path(parent), mine, *mine.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+        try:
+            yield mine
+        finally:
+            os.seteuid(0)
 
 
 # The promise of JSON
