@@ -1,7 +1,7 @@
 """A history as JSON lines: one record a line, in any order; blank lines are passed over.
 
 Strict both ways: what is read back is equal to what was written, and a line that is not exactly a record is refused
-with file and line. Numbers are plain JSON integers of any size. docs/checkers.md shows the lines.
+with file and line, and so is a file of none. Numbers are plain JSON integers. docs/checkers.md shows the lines.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Final, assert_never
 
 from bankd.errors import Exit, NodeError
-from bankd.history.fields import Fields, FieldWrong
+from bankd.history.fields import Fields, FieldWrong, value_of
 from bankd.history.records import (
     Balance,
     BalanceFound,
@@ -26,6 +26,7 @@ from bankd.history.records import (
     Refused,
     Result,
 )
+from bankd.history.text import plain
 from bankd.types import (
     LINEARIZABLE,
     ROW_ID_CONFLICT,
@@ -47,7 +48,7 @@ _PLAIN_MODES: Final[dict[str, ReadMode]] = {"linearizable": LINEARIZABLE, "lease
 
 
 class HistoryMalformed(NodeError):
-    """A line of a history is no record. The message begins with file:line."""
+    """A line of a history is no record, or there is no line. The message begins with file:line, or the file."""
 
     reason: ClassVar[str] = "HISTORY_MALFORMED"
     exit_code: ClassVar[Exit] = Exit.USAGE
@@ -57,25 +58,26 @@ def read_history(lines: Iterable[str | bytes], file: str) -> Iterator[Record]:
     """The records of these lines, one by one. `file` is the name for messages.
 
     Raises:
-      HistoryMalformed: a line is no record.
+      HistoryMalformed: a line is no record, or none of them is one. The sentence is plain text (`text.py`).
     """
+    empty = True
     for number, line in enumerate(lines, 1):
         if not line.isspace():
             try:
                 yield record_of(line)
             except FieldWrong as wrong:
-                raise HistoryMalformed(f"{file}:{number}: {wrong}") from None
+                raise HistoryMalformed(f"{file}:{number}: {plain(str(wrong))}") from None
+            empty = False
+    if empty:
+        # Or else a recorder that wrote nothing would pass for a bank that did nothing wrong.
+        raise HistoryMalformed(f"{file} holds no call")
 
 
 def record_of(line: str | bytes) -> Record:
     """Raises FieldWrong where the line is no record."""
-    try:
-        value: object = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise FieldWrong(f"not JSON: {error}") from None
-    fields = Fields(value)
+    fields = Fields(value_of(line))
     client, call_ns = fields.take("client", int), fields.take("call_ns", int)
-    return_ns, index = fields.maybe("return_ns", int), fields.maybe("index", int)
+    return_ns, index = fields.maybe("return_ns", int), fields.maybe_count("index")
     operation = _operation(fields.inner("operation"))
     result = _result(fields.inner("result"), operation) if fields.has("result") else None
     if (result is None) != (return_ns is None):
@@ -146,9 +148,9 @@ def _move(fields: Fields) -> Move:
 def _mode(fields: Fields) -> ReadMode:
     name = fields.take("read", str)
     if name == "bounded":
-        return Bounded(fields.take("max_age_ms", int))
+        return Bounded(fields.count("max_age_ms"))
     if name == "at_least":
-        return AtLeast(LogIndex(fields.take("at_least", int)))
+        return AtLeast(LogIndex(fields.count("at_least")))
     if name not in _PLAIN_MODES:
         fields.wrong("read", f"is {name!r}, which is none of {', '.join(_PLAIN_MODES)}, bounded, at_least")
     return _PLAIN_MODES[name]
@@ -209,7 +211,7 @@ def _answer(fields: Fields, operation: Operation) -> Result:
 def _opened(fields: Fields) -> Opened | Conflict:
     if fields.has("differs"):
         return Conflict(tuple(fields.column("differs", str)))
-    decided, limit_exceeded = fields.maybe("decided", int), fields.maybe("limit_exceeded", bool)
+    decided, limit_exceeded = fields.maybe_count("decided"), fields.maybe("limit_exceeded", bool)
     success = fields.take("success", bool)
     return Opened(success, None if decided is None else LogIndex(decided), limit_exceeded or False)
 
@@ -221,7 +223,7 @@ def _moved(fields: Fields, rows: int) -> Moved:
     for row, status in enumerate(statuses):
         if status not in ROW_STATUSES:
             fields.wrong(f"statuses[{row}]", f"is {status}, which is no outcome of a row")
-    decided = {row: LogIndex(index) for row, index in fields.by_row("decided", int, rows).items()}
+    decided = {row: LogIndex(index) for row, index in fields.counts_by_row("decided", rows).items()}
     differs = {row: _texts(fields, row, names) for row, names in fields.by_row("differs", list, rows).items()}
     return Moved(bytes(statuses), decided, fields.by_row("available", int, rows), differs)
 
@@ -249,7 +251,7 @@ def _outcome(fields: Fields) -> OutcomeFound:
         target=AccountId(fields.take("target", str)),
         amount=fields.take("amount", int),
         status=status,
-        decided=LogIndex(fields.take("decided", int)),
+        decided=LogIndex(fields.count("decided")),
         available=fields.maybe("available", int),
     )
 

@@ -30,6 +30,7 @@ from bankd.types import LINEARIZABLE, AccountId, AtLeast, Bounded, Lease, LogInd
 
 numbers = st.integers(min_value=-(2**70), max_value=2**70)
 indexes = st.integers(min_value=1, max_value=2**63).map(LogIndex)
+clients = st.integers(min_value=1 - 2**127, max_value=2**127 - 1)
 accounts = st.text(max_size=5).map(AccountId)
 tx_ids = st.text(max_size=5).map(TxId)
 modes = st.sampled_from([LINEARIZABLE, Lease(), Stale(), Bounded(250), AtLeast(LogIndex(7))])
@@ -73,14 +74,12 @@ def results_of(operation: Operation) -> st.SearchStrategy[Result]:
 def any_record(draw: st.DrawFn) -> Record:
     operation, call_ns = draw(operations), draw(numbers)
     if draw(st.booleans()):
-        return Record(draw(st.integers()), operation, call_ns)
+        return Record(draw(clients), operation, call_ns)
     return_ns = call_ns + draw(st.integers(min_value=0, max_value=2**40))
-    return Record(
-        draw(st.integers()), operation, call_ns, return_ns, draw(results_of(operation)), draw(st.none() | indexes)
-    )
+    return Record(draw(clients), operation, call_ns, return_ns, draw(results_of(operation)), draw(st.none() | indexes))
 
 
-@given(st.lists(any_record(), max_size=4))
+@given(st.lists(any_record(), min_size=1, max_size=4))
 @settings(deadline=None, max_examples=300)
 def test_history_reads_back_equal_from_its_lines(history: list[Record]) -> None:
     lines = [line_of(record) for record in history]
@@ -106,6 +105,9 @@ WRONG: list[tuple[object, str]] = [
     (GOOD | {"client": "1"}, "client must be a whole number"),
     (GOOD | {"client": True}, "client must be a whole number"),
     (GOOD | {"call_ns": 5.0}, "call_ns must be a whole number"),
+    (GOOD | {"client": 2**127}, "client must be smaller than 2**127 either way"),
+    (GOOD | {"client": -(2**127)}, "client must be smaller than 2**127 either way"),
+    (GOOD | {"index": -1}, "index must not be negative"),
     (GOOD | {"color": 1}, "color is not known"),
     (GOOD | {"return_ns": 4}, "return_ns lies before call_ns"),
     (GOOD | {"return_ns": None}, "return_ns must be a whole number"),
@@ -114,6 +116,9 @@ WRONG: list[tuple[object, str]] = [
     (GOOD | {"operation": READ | {"at_least": 3}}, "operation.at_least is not known"),
     (GOOD | {"operation": READ | {"read": "fresh"}}, "operation.read is 'fresh', which is none of linearizable, lease, stale, bounded, at_least"),
     (GOOD | {"operation": READ | {"read": "bounded"}}, "operation.max_age_ms is missing"),
+    (GOOD | {"operation": READ | {"read": "bounded", "max_age_ms": -1}}, "operation.max_age_ms must not be negative"),
+    (GOOD | {"operation": READ | {"read": "at_least", "at_least": -1}}, "operation.at_least must not be negative"),
+    (GOOD | {"\x1b[2J\ud800": 1}, r"\u001b[2J\ud800 is not known"),
     (GOOD | {"result": {}}, "result.balance is missing"),
     (GOOD | {"result": {"found": True}}, "result.found can only be false: what is found is said"),
     (GOOD | {"result": {"balance": 3, "found": False}}, "result.balance is not known"),
@@ -126,8 +131,11 @@ WRONG: list[tuple[object, str]] = [
     (MOVED | {"result": {"statuses": [0]}}, "result.statuses[0] is 0, which is no outcome of a row"),
     (MOVED | {"result": {"statuses": [1], "decided": {"1": 4}}}, "result.decided names '1', which is none of the 1 rows"),
     (MOVED | {"result": {"statuses": [1], "decided": {"00": 4}}}, "result.decided names '00', which is none of the 1 rows"),
+    (MOVED | {"result": {"statuses": [1], "decided": {"0": -4}}}, "result.decided.0 must not be negative"),
+    (MOVED | {"operation": MOVE | {"amounts": [2**127]}}, "operation.amounts[0] must be smaller than 2**127 either way"),
     (MOVED | {"result": {"statuses": [255], "differs": {"0": [1]}}}, "result.differs.0 must be a list of texts"),
     (ASKED | {"result": {"status": 255, "source": "a", "target": "b", "amount": 1, "decided": 1}}, "result.status is 255, which is no recorded outcome"),
+    (ASKED | {"result": {"status": 1, "source": "a", "target": "b", "amount": 1, "decided": -1}}, "result.decided must not be negative"),
 ]  # fmt: skip
 
 
@@ -146,10 +154,44 @@ def test_half_an_unknown_outcome_is_refused(gone: str) -> None:
         list(read_history([line], "h"))
 
 
-@pytest.mark.parametrize("line", ["{", "x", "{} {}", "[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("line", ["{", "x", "{} {}", "[" * 100_000, b"{\x00"])
 def test_what_is_no_json_is_refused(line: str | bytes) -> None:
     with pytest.raises(HistoryMalformed, match=r"^h:1: not JSON: "):
         list(read_history([line], "h"))
+
+
+@pytest.mark.parametrize(
+    "line", [b"\xff", json.dumps(GOOD).encode("utf-16"), "\ud800".encode("utf-8", "surrogatepass")]
+)
+def test_what_is_not_utf_8_is_refused_as_such(line: bytes) -> None:
+    with pytest.raises(HistoryMalformed, match=r"^h:1: not UTF-8$"):
+        list(read_history([line], "h"))
+
+
+def test_a_row_number_of_thousands_of_digits_is_no_row() -> None:
+    line = json.dumps(MOVED | {"result": {"statuses": [1], "decided": {"9" * 5000: 4}}})
+    with pytest.raises(HistoryMalformed, match=r"^h:1: result\.decided names '9{5000}', which is none of the 1 rows$"):
+        list(read_history([line], "h"))
+
+
+def test_a_number_of_thousands_of_digits_is_refused_in_our_words() -> None:
+    line = json.dumps(GOOD).replace("9", "9" * 5000)
+    with pytest.raises(HistoryMalformed, match=r"^h:1: holds a number that must be smaller than 2\*\*127 either way$"):
+        list(read_history([line], "h"))
+
+
+@pytest.mark.parametrize(("once", "name"), [('"client": 1', "client"), ('"balance": 3', "balance")])
+def test_a_name_that_stands_twice_in_one_object_is_refused(once: str, name: str) -> None:
+    line = json.dumps(GOOD)
+    assert once in line
+    with pytest.raises(HistoryMalformed, match=rf"^h:1: {name} stands twice in one object$"):
+        list(read_history([line.replace(once, f"{once}, {once}")], "h"))
+
+
+@pytest.mark.parametrize("lines", [[], ["\n"], [b" \n", b"\r\n"]])
+def test_a_history_of_no_call_is_refused(lines: list[str | bytes]) -> None:
+    with pytest.raises(HistoryMalformed, match=r"^h holds no call$"):
+        list(read_history(lines, "h"))
 
 
 def test_the_lines_in_the_docs_are_a_right_history() -> None:
