@@ -10,6 +10,7 @@ from bankd.errors import Exit
 from bankd.history.findings import Report
 from bankd.history.linearizability import Searched, Verdict, search
 from bankd.history.records import Record
+from bankd.history.text import plain
 from bankd.history.witness import examine
 
 SHOWN_MAX: Final = 20  # findings for people; a program gets all
@@ -39,10 +40,11 @@ def judge(records: Sequence[Record], checker: str) -> Judgement:
 
 
 def as_text(judgement: Judgement) -> str:
+    """Printable ASCII: names are the history's, and a finding must not be lost to the terminal it is shown on."""
     lines = [] if judgement.report is None else list(_report_lines(judgement.report))
     if judgement.searched is not None:
         lines += _searched_lines(judgement.searched)
-    return "\n".join(lines)
+    return "\n".join(map(plain, lines))
 
 
 def as_json(judgement: Judgement) -> str:

@@ -77,6 +77,27 @@ def test_many_findings_are_cut_for_people(tmp_path: Path, capsys: pytest.Capture
     assert lines[-1] == "  and 5 more"
 
 
+def test_any_name_is_shown_in_printable_ascii_and_its_finding_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = Table()
+    table.balance("\x1b[2J\ud800\x7f\u00fc\U0001f600", 1, 1)
+    assert main(["check-history", written(tmp_path, table.records), "--checker", "both"]) == 8
+    out = capsys.readouterr().out
+    assert all(line.isascii() and line.isprintable() for line in out.split("\n"))
+    name = r"\u001b[2J\ud800\u007f\u00fc\ud83d\ude00"
+    lines = out.splitlines()
+    assert f"then the log has {name} not open" in lines[1]
+    assert lines[4] == f"  before: {name} not open"
+
+
+def test_json_holds_a_name_of_any_characters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table()
+    table.balance("\x1b\ud800", 1, 1)
+    assert main(["check-history", written(tmp_path, table.records), "--json"]) == 8
+    assert "\x1b\ud800" in json.loads(capsys.readouterr().out)["witness"]["findings"][0]["text"]
+
+
 def test_undecided_search_exits_with_6(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +119,9 @@ def test_malformed_line_and_missing_file_are_one_line_and_exit_code_2(
     file.write_text("{}\n")
     assert main(["check-history", str(file)]) == 2
     assert capsys.readouterr() == ("", f"error: HISTORY_MALFORMED: {file}:1: client is missing\n")
+    file.write_text("\n")
+    assert main(["check-history", str(file)]) == 2
+    assert capsys.readouterr() == ("", f"error: HISTORY_MALFORMED: {file} holds no call\n")
     assert main(["check-history", str(tmp_path / "none")]) == 2
     assert (
         capsys.readouterr().err == f"error: FILE_UNUSABLE: {tmp_path}/none cannot be read: No such file or directory\n"
