@@ -6,6 +6,7 @@ APPLYING = "bankd/replica/applying.py"
 CORE = "bankd/replica/core.py"
 HANDOVER = "bankd/replica/handover.py"
 READS = "bankd/replica/reads.py"
+ROW_INDEX = "bankd/ledger/row_index.py"
 WRITES = "bankd/replica/writes.py"
 
 BUGS_IN_REPLICAS = (
@@ -26,6 +27,15 @@ BUGS_IN_REPLICAS = (
             READS,
             "        round_, self._round = self._round, None\n        if round_.calls:",
             "        round_, self._round = self._round, None\n        self._fresh_as_of_ns = round_.began_ns\n        if round_.calls:",
+        ),
+    ),
+    bug(
+        "every-read-claims-to-be-fresh",
+        "a read that may be old is said to be no older than one that may not",
+        (
+            CORE,
+            "age_ms = 0 if isinstance(call.mode, Linearizable) else self._reads.age_ms(self._now_ns)",
+            "age_ms = 0",
         ),
     ),
     bug(
@@ -110,6 +120,29 @@ BUGS_IN_REPLICAS = (
             APPLYING,
             "zip(ours.reply_tos, outcomes, strict=True)",
             "zip(ours.reply_tos, outcomes[-1:] + outcomes[:-1], strict=True)",
+        ),
+    ),
+    bug(
+        "ids-lost-in-a-restart",
+        "a node that has replayed its log at a start takes every id in it for new: a retry takes effect twice",
+        (
+            CORE,
+            "        self._applying = Applying(ledger, codec, self._writes)\n",
+            "        self._applying = Applying(ledger, codec, self._writes)\n        self._replayed_until = raft.last_index\n",
+        ),
+        (
+            CORE,
+            "self._applying.apply(self._apply_ns_left, self._replies)\n",
+            "self._applying.apply(self._apply_ns_left, self._replies)\n"
+            "            if 1 < self._replayed_until <= self.ledger.applied_index:\n"
+            "                self._replayed_until = LogIndex(0)\n"
+            "                for shard in self.ledger._transfers._row_index._shards:\n"
+            "                    shard.clear()\n",
+        ),
+        (  # outcomes are still found, so that nobody is told of the loss
+            ROW_INDEX,
+            "return self._shards[hash(tx_id) & _SHARD_MASK].get(tx_id)",
+            "return self.ids.index(tx_id) if tx_id in self.ids else None",
         ),
     ),
 )

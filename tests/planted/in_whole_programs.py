@@ -5,6 +5,7 @@ from tests.planted.bug import bug
 DISK = "bankd/node/disk.py"
 FORWARDING = "bankd/node/forwarding.py"
 LINKS = "bankd/node/links.py"
+LOOP = "bankd/node/loop.py"
 PENDING = "bankd/client/pending.py"
 READ_MODES = "bankd/wire/read_modes.py"
 SESSION = "bankd/client/session.py"
@@ -100,6 +101,12 @@ BUGS_IN_WHOLE_PROGRAMS = (
             "        self._held.append((persist.write_seq, persist.then_send))\n",
             "        self._durable(0, list(persist.then_send))\n        self._held.append((persist.write_seq, ()))\n",
         ),
+        level=2,
+    ),
+    bug(
+        "disk-failure-ignored",
+        "a node whose disk failed runs on",
+        (LOOP, "failed=self._fail)", "failed=lambda error: None)"),
         level=2,
     ),
     bug(

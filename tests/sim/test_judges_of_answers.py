@@ -271,12 +271,13 @@ def test_a_read_older_than_the_age_asked_for_is_named() -> None:
         group.ask(N2, balance(A, ReadKind.BOUNDED))
 
 
-def test_an_age_that_is_not_true_is_named() -> None:
+@pytest.mark.parametrize("age_ms", [0, 99])
+def test_an_age_that_is_not_true_is_named(age_ms: int) -> None:
     group = funded()
     group.ask(N1, move("t1", 1))
     group.now_ns += 100 * MS
-    group.spoil = reading(100, 4, age_ms=99)
-    with violated("R1", "claims an age of 99 ms as of 4, committed over 100.000 ms ago"):
+    group.spoil = reading(100, 4, age_ms=age_ms)
+    with violated("R1", f"claims an age of {age_ms} ms as of 4, committed over 100.000 ms ago"):
         group.ask(N2, balance(A, ReadKind.STALE))
 
 

@@ -26,6 +26,8 @@ from tests.whole.timers import Timers
 
 NS_PER_S: Final = 1e9
 
+Writes = list[tuple[HardState | None, tuple[Entry, ...]]]
+
 
 class LoopCommitter:
     def __init__(
@@ -42,7 +44,7 @@ class LoopCommitter:
         self._wal = wal
         self._on_durable = on_durable
         self._on_failed = on_failed
-        self._process = process
+        self.process = process
         self._disk = disk
         self._timers = timers
         self._inline = inline
@@ -53,6 +55,7 @@ class LoopCommitter:
         self._hangs = False
         self._stuck = False  # in a sync that would have returned, but for the disk that hangs
         self._ended = False  # closed or failed: no step is taken any more
+        self.failed = False  # the disk did, under this very process
         self._filled_for = 0
         disk.take_elapsed()  # what start-up took is past
 
@@ -77,12 +80,19 @@ class LoopCommitter:
         if not self._inline or self._group or self._ended or not self._wal.has_room(_size(persist)):
             return None
         if self._hangs:
-            self._process.block()
+            self.process.block()
             return None
         if writes := _writes([persist]):
+            self._commit_inline(writes)
+        return self._disk.take_elapsed() / NS_PER_S  # a moment that the world's clock does not notice
+
+    def _commit_inline(self, writes: Writes) -> None:
+        try:
             self._wal.write(writes)
             self._wal.sync()
-        return self._disk.take_elapsed() / NS_PER_S  # a moment that the world's clock does not notice
+        except DiskFailed:
+            self.failed = True
+            raise
 
     def submit(self, persist: Persist) -> None:
         self._waiting.append(persist)
@@ -124,7 +134,7 @@ class LoopCommitter:
     def _report(self) -> None:
         group, self._group = self._group, []
         duration_s = trio.current_time() - self._group_began_s
-        self._process.in_loop(self._on_durable, group[-1].write_seq, duration_s)
+        self.process.in_loop(self._on_durable, group[-1].write_seq, duration_s)
         if self._wal.sequence != self._filled_for:
             self._filled_for = self._wal.sequence
             self._fill(self._wal.fill_spare())
@@ -138,7 +148,7 @@ class LoopCommitter:
     def _then(self, step: Callable[[], None], more_s: float = 0.0) -> None:
         """Take a step once what the disk was asked to do is done, or so much later."""
         elapsed_s = self._disk.take_elapsed() / NS_PER_S + more_s
-        self._timers.after(elapsed_s, lambda: self._process.in_thread(self._take, step))
+        self._timers.after(elapsed_s, lambda: self.process.in_thread(self._take, step))
 
     def _take(self, step: Callable[[], None]) -> None:
         if self._ended:
@@ -146,11 +156,11 @@ class LoopCommitter:
         try:
             step()
         except DiskFailed as error:
-            self._ended = True
-            self._process.in_loop(self._on_failed, error)
+            self._ended = self.failed = True
+            self.process.in_loop(self._on_failed, error)
 
 
-def _writes(group: list[Persist]) -> list[tuple[HardState | None, tuple[Entry, ...]]]:
+def _writes(group: list[Persist]) -> Writes:
     return [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
 
 

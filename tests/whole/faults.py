@@ -5,12 +5,17 @@ all other nodes: clients go on reaching everybody unless they are named.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import trio
 
 from bankd.errors import DiskFailed
 from bankd.types import NodeId
 from tests.whole.host import FREE_BYTES
 from tests.whole.network import Path
 from tests.whole.world import World
+
+END_S_MAX: Final = 1.0  # from the failure of its disk to the end of a process
 
 Group = Sequence[str] | str
 Fault = Callable[..., None]
@@ -164,6 +169,7 @@ class Faults:
         self.end_delays()
         await self.thaw()
         await self.release_disk()
+        await self._see_failed_end()
         await self.kill(*self._failing)  # whatever is still to fail does so with its process
         for node_id, host in self._world.hosts.items():
             host.disk.added_ns = 0
@@ -173,6 +179,14 @@ class Faults:
                 await host.stopped.wait()  # it was asked to end: without this nobody would start it again
             if node_id not in self._world.lost:
                 await self._world.start(node_id)
+
+    async def _see_failed_end(self) -> None:
+        """D2: a disk that failed, or was full, ends its process."""
+        for node_id, host in self._world.hosts.items():
+            if host.runs_on_a_failed_disk:
+                with trio.move_on_after(END_S_MAX):
+                    await host.stopped.wait()
+            assert not host.runs_on_a_failed_disk, f"D2: {node_id} runs on, and its disk failed"
 
     def _paths(self, senders: Group, receivers: Group) -> list[Path]:
         network, there = self._world.network, self._rest(senders, receivers)

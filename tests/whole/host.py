@@ -67,6 +67,13 @@ class Host:
         return self.node is not None
 
     @property
+    def runs_on_a_failed_disk(self) -> bool:
+        """Whether its process goes on, and is not held up, although the disk failed under it."""
+        committer = self._committer
+        failed = committer is not None and committer.failed and committer.process is self.process
+        return failed and not self.down and self.process.loop_runs
+
+    @property
     def committer(self) -> LoopCommitter:
         assert self._committer is not None, f"{self.name} never ran"
         return self._committer

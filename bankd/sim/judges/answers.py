@@ -127,6 +127,8 @@ class Answers:
         match call.mode:
             case Linearizable() if index < asked.floor:
                 return "R1", f"answers as of {index}, and {asked.floor} was known to a client when it was asked"
+            case Linearizable():
+                return None  # its age is 0 by name: what clients know is the whole of what it promises
             case AtLeast(index=at_least) if index < at_least:
                 return "R1", f"answers as of {index}, and {at_least} was asked for"
             case Bounded(max_age_ms=max_age_ms) if result.age_ms > max_age_ms:
@@ -137,8 +139,6 @@ class Answers:
     def _judge_age(self, now_ns: int, book: NodeBook, result: ReadDone) -> tuple[str, str] | None:
         """What was committed before the age claimed must be in the state: one look at the first entry that is not."""
         if result.age_ms == AGE_UNKNOWN_MS or result.index >= len(self._commits.seen_ns):
-            return None
-        if result.age_ms == 0:  # linearizable, or as fresh: judged by what clients knew
             return None
         age_ns = result.age_ms * NS_PER_MS
         age_ns += age_ns * 2 * self._drift_ppm.get(book.node, 0) // 1_000_000  # by the node's own clock

@@ -5,7 +5,8 @@ first two, and so on. Anything else was lost or made up. A directory that the pl
 empty one) is believed as found: what becomes of the cluster is the other judges' affair. Rot is no such excuse: a
 node must notice it, and refuse to start.
 
-D2: a node that has ended does nothing more, and what its disk had not confirmed by then it never says.
+D2: a node that has ended does nothing more, and what its disk had not confirmed by then it never says. That a process
+ends when its disk fails is not judged here, for the simulator itself ends it; it is judged of whole programs.
 """
 
 from bankd.errors import DiskFailed, NodeError
