@@ -12,7 +12,8 @@ Rules
   bankd/node/book.py: between the two nothing passes. Who starts has at once met everybody who runs.
 - Once healed, a link loses, doubles and reorders nothing any more; its delays stay.
 
-Limits: nodes meet even while they are cut off from each other. A message is as fast as any other, however long. Clients have links of their own (clients.py).
+Limits: nodes meet even while they are cut off from each other. A message is as fast as any other, however long. Clients
+have links of their own (clients.py).
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -35,7 +35,7 @@ from bankd.types import NodeId
 S: Final = 1_000_000_000
 
 KIND_PPM: Final = 250_000  # of the kinds, in a run
-QUIET_RUN_PPM: Final = 50_000  # of the runs have no faults at all
+QUIET_RUN_PPM: Final = 50_000  # of the runs have no faults, but for nodes that stay down
 FAULTS_MAX: Final = (1, 3, 10, 30)  # of one kind
 LENGTHS: Final = (100_000, 500_000, 1_200_000, 3_000_000, 8_000_000)  # at most, in millionths of an election timeout
 FOREVER_NS: Final = 3_600 * S

@@ -3,8 +3,8 @@
 Two kinds of real clients, because they share only their core: trio clients with several tasks each,
 and blocking ones. Most calls are single transfers, some are batches, some read a balance or ask
 what became of an earlier transfer. They follow the leader, so each node has a watcher besides, which reads from
-this node alone: only there would a node show that it serves what is out of date. What each client does is drawn from the seed and its name; when
-it happens is not, so a run is repeated in its order only.
+this node alone: only there would a node show that it serves what is out of date. What each client does is drawn
+from the seed and its name; when it happens is not, so a run is repeated in its order only.
 
 A run under faults proves nothing if hardly anything was going on. So the test says at least once
 that the cluster is healthy (`wait_healthy`), and the load must have been acknowledged at a good rate then.

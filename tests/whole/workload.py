@@ -22,7 +22,10 @@ IDS_KEPT: Final = 8
 
 
 class Workload:
-    """One client's calls, one after the other and some at once, all drawn from one stream. `ids` are shared by the clients of a world."""
+    """One client's calls, one after the other and some at once, all drawn from one stream.
+
+    `ids` are shared by the clients of a world.
+    """
 
     def __init__(self, client: RecordedClient, stream: Stream, ids: list[tuple[str, Row]]) -> None:
         self._client = client

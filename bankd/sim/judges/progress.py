@@ -63,7 +63,10 @@ class Progress:
             raise Violation("V1", "is down at the end, and was mended", now_ns, down[0])
 
     def finish(self, now_ns: int, books: list[NodeBook]) -> None:
-        """Reads must be served, and all these nodes must have applied the whole chain. (That they hold the same state there is judged by `states`.)"""
+        """Reads must be served, and all these nodes must have applied the whole chain.
+
+        That they hold the same state there is judged by `states`.
+        """
         if self._reads_wanted and self._clients.confirmed == self._confirmed:
             raise Violation("V1", "no linearizable read was answered after everything was mended", now_ns)
         length = len(self._commits.chain)
