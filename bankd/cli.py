@@ -171,6 +171,7 @@ def declare_sim(parser: Parser) -> None:
     flags.add_argument("--seconds", metavar="S", type=whole(1, DAY_S), help="simulated, with faults; default: 60")
     flags.add_argument("--shrink", action="store_true", help="look for the smallest plan in which the same breaks")
     flags.add_argument("--transcript", metavar="FILE", type=Path, help="write the plan as text, shrunk if so asked")
+    flags.add_argument("--history", metavar="FILE", type=Path, help="write what clients were told, for check-history")
     flags.add_argument("--trace", action="store_true", help="show every event, in columns")
     flags.add_argument(
         "--count",
@@ -189,7 +190,7 @@ def declare_sim(parser: Parser) -> None:
     flags.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-ONE_RUN: Final = ("shrink", "transcript", "trace")
+ONE_RUN: Final = ("shrink", "transcript", "history", "trace")
 MANY_RUNS: Final = ("count", "hours", "jobs", "failures")
 SEEDS: Final = ("nodes", "seconds")
 
@@ -199,6 +200,7 @@ COUNT_MAX: Final = 10**12  # years of work
 JOBS_MAX: Final = 1_000  # each is a process
 DAY_S: Final = 86_400
 INDEX_MAX: Final = 2**63 - 1
+PPM: Final = 1_000_000
 HOURS_MAX: Final = 100_000  # ten years and more
 
 
@@ -227,6 +229,12 @@ def declare_check_history(parser: Parser) -> None:
     parser.arguments.add_argument("file", metavar="FILE", help="JSON lines, one call each")
     parser.flags.add_argument(
         "--checker", choices=("witness", "search", "both"), default="witness", help="default: witness"
+    )
+    parser.flags.add_argument(
+        "--drift",
+        metavar="PPM",
+        type=whole(0, PPM),
+        help="how far a clock of a node may run apart from the history's, for bounded reads; default: 1000",
     )
     parser.flags.add_argument("--json", action="store_true", help="for programs")
 
@@ -310,7 +318,7 @@ def sim(options: argparse.Namespace) -> int:
     from bankd.campaign.run import SECONDS, Seed
 
     refuse_misplaced(options)
-    wish = one.Wish(options.shrink, options.transcript, options.trace, options.json)
+    wish = one.Wish(options.shrink, options.transcript, options.history, options.trace, options.json)
     if options.plan is not None:
         return one.run_file(options.plan, wish)
     if options.seed is not None:
@@ -346,13 +354,15 @@ def refuse_misplaced(options: argparse.Namespace) -> None:
 def check_history(options: argparse.Namespace) -> int:
     from bankd.history.command import as_json, as_text, judge
     from bankd.history.json_lines import read_history
+    from bankd.history.witness import DRIFT_PPM_MAX
 
     try:
         with open(options.file, "rb") as file:
             records = list(read_history(file, options.file))
     except OSError as error:
         raise FileUnusable(f"{options.file} cannot be read: {error.strerror}") from None
-    judgement = judge(records, options.checker)
+    drift_ppm_max = DRIFT_PPM_MAX if options.drift is None else options.drift
+    judgement = judge(records, options.checker, drift_ppm_max=drift_ppm_max)
     print(as_json(judgement) if options.json else as_text(judgement))
     return judgement.exit_code
 

@@ -184,6 +184,8 @@ def summary(campaign: Campaign) -> dict[str, object]:
         "events": str(tally.events),
         "acknowledged": str(tally.acknowledged),
         "elections": str(tally.elections),
+        "operations": str(tally.operations),
+        "unjudged": str(tally.unjudged),
         "faults": dict(sorted(tally.faults.items())),
         "violations": [
             {

@@ -14,10 +14,12 @@ from typing import Final
 import attrs
 
 from bankd.campaign.endings import endings_interrupt
+from bankd.campaign.kept import save_history, save_plan
 from bankd.campaign.run import EVENTS_KEPT, NS, Broken, Ran, Seed, carry_out
-from bankd.campaign.tally import GAP
+from bankd.campaign.tally import GAP, witnessed
 from bankd.campaign.terminal import CLEAR_LINE, width_of
 from bankd.errors import Exit, FileUnusable
+from bankd.sim.judges import drift_ppm_max
 from bankd.sim.plan import Plan
 from bankd.sim.plan_text import dumps, loads
 from bankd.sim.shrink import shrink
@@ -33,6 +35,7 @@ class Wish:
 
     shrink: bool = False
     transcript: Path | None = None  # where the plan goes, as text
+    history: Path | None = None  # where the history goes, as JSON lines
     trace: bool = False
     json: bool = False
 
@@ -57,16 +60,18 @@ def run_file(file: Path, wish: Wish) -> int:
 
 def show(plan: Plan, command: str, wish: Wish) -> int:
     """Run a plan and print what came of it; returns the exit code. A violation is reported in full."""
-    ran, trace = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT, width_of(sys.stdout))
+    ran, trace, history = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT, width_of(sys.stdout))
     if not wish.json:
         print("\n".join(told(plan, ran, trace, command, wish)), flush=True)
+    if wish.history is not None:
+        save_history(wish.history, history, drift_ppm_max(plan))
     shrinking = shrunk(plan, ran.broken) if ran.broken is not None and wish.shrink else None
     text = transcript(plan, ran.broken, shrinking, command)
     if wish.json:
         print(json.dumps(summary(ran, command) | shrunk_summary(shrinking, text)))
     if wish.transcript is not None:
         try:
-            save(wish.transcript, text)
+            save_plan(wish.transcript, text)
         except FileUnusable:
             if shrinking is not None and not wish.json:
                 print(f"\n{text}", end="")  # minutes of work, not to be lost with the file
@@ -86,6 +91,7 @@ def told(plan: Plan, ran: Ran, trace: Trace, command: str, wish: Wish) -> Sequen
         f"seed {plan.seed}{GAP}{ran.nodes} nodes{GAP}{len(plan.operations)} calls{GAP}faults: {faults or 'none'}",
         f"{ran.simulated_ns / NS:.3f} s simulated{GAP}{ran.events:,} events{GAP}{ran.acknowledged:,} calls acknowledged"
         f"{GAP}{ran.elections:,} leaders elected{GAP}trace {ran.digest}",
+        *([witnessed(ran.operations, ran.unjudged)] if ran.operations else []),
         *verdict(ran.broken, command),
     ]
 
@@ -151,14 +157,6 @@ def sizes(plan: Plan) -> str:
     return f"{len(plan.nodes)}, {len(plan.faults)} and {len(plan.operations)}"
 
 
-def save(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FileUnusable(f"{file} cannot be written: {error.strerror}") from None
-    print(f"{file} written (to run it: bankd sim --plan {file})", file=sys.stderr)
-
-
 def transcript(plan: Plan, broken: Broken | None, shrinking: Shrinking | None, command: str) -> str:
     """The smallest plan there is as text, with what it shows and where it came from."""
     if shrinking is not None:
@@ -185,6 +183,8 @@ def summary(ran: Ran, command: str) -> dict[str, object]:
         "events": str(ran.events),
         "acknowledged": str(ran.acknowledged),
         "elections": str(ran.elections),
+        "operations": str(ran.operations),
+        "unjudged": str(ran.unjudged),
         "trace": ran.digest,
         "replay": command,
         "violation": broken

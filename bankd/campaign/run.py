@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
 
+from bankd.history.records import Record
 from bankd.sim import swarm, world
 from bankd.sim.judges import Judges
 from bankd.sim.plan import Plan
@@ -70,17 +71,19 @@ class Ran:
     """What became of a run."""
 
     nodes: int
-    faults: Mapping[str, int]  # by kind, as drawn
+    faults: Mapping[str, int]  # by kind, as drawn: an armed one may never fire
     simulated_ns: int
     events: int
     acknowledged: int
     elections: int
+    operations: int  # in the history, as the witness counts them; 0 when something broke before its end
+    unjudged: int  # of them
     digest: str
     broken: Broken | None
 
 
-def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT, width: int = WIDTH) -> tuple[Ran, Trace]:
-    """Run a plan under all judges. `width`: of the report of a violation, in characters."""
+def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT, width: int = WIDTH) -> tuple[Ran, Trace, Sequence[Record]]:
+    """Run a plan under all judges; also what was noted of it, and its history. `width`: of a report, in characters."""
     trace = Trace(plan.nodes, events_kept)
     outcome = world.run(plan, judges=Judges(plan), trace=trace)
     ran = Ran(
@@ -90,10 +93,12 @@ def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT, width: int = WIDTH) ->
         events=outcome.events,
         acknowledged=outcome.acknowledged,
         elections=outcome.elections,
+        operations=outcome.operations,
+        unjudged=outcome.unjudged,
         digest=f"{trace.digest:016x}",
         broken=broken(outcome, trace, width),
     )
-    return ran, trace
+    return ran, trace, outcome.history
 
 
 def broken(outcome: world.Outcome, trace: Trace, width: int) -> Broken | None:

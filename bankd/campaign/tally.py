@@ -49,6 +49,8 @@ class Tally:
     events: int = 0
     acknowledged: int = 0
     elections: int = 0
+    operations: int = 0  # in histories
+    unjudged: int = 0  # of them, by the witness
     faults: Counter[str] = attrs.field(factory=Counter)
     sizes: Counter[int] = attrs.field(factory=Counter)  # runs by number of nodes
     failures: list[Failure] = attrs.field(factory=list)
@@ -59,6 +61,8 @@ class Tally:
         self.events += ran.events
         self.acknowledged += ran.acknowledged
         self.elections += ran.elections
+        self.operations += ran.operations
+        self.unjudged += ran.unjudged
         self.faults.update(ran.faults)
         self.sizes[ran.nodes] += 1
 
@@ -82,10 +86,11 @@ class Tally:
             f"{self.runs} seeds in {elapsed_s:.1f} s on {jobs} processes{GAP}{self.rates(elapsed_s)}",
             f"runs: {sizes or 'none'}",
             f"{self.events:,} events{GAP}{self.acknowledged:,} calls acknowledged{GAP}{self.elections:,} leaders elected",
+            witnessed(self.operations, self.unjudged),
         ]
         if self.faults:
             rows = [(kind, f"{count:,}") for kind, count in sorted(self.faults.items())]
-            lines += ["", *aligned([("FAULT", "COUNT"), *rows], right=(1,))]
+            lines += ["", *aligned([("FAULT", "DRAWN"), *rows], right=(1,))]
         if self.failures:
             failures = sorted(self.failures, key=lambda failure: failure.seed.number)
             cells = [failure.cells for failure in failures]
@@ -94,6 +99,12 @@ class Tally:
         else:
             lines += ["", "No invariant broke."]
         return "\n".join(lines)
+
+
+def witnessed(operations: int, unjudged: int) -> str:
+    """How much of what clients were told could be judged from the history alone."""
+    share = (operations - unjudged) / operations if operations else 0
+    return f"{operations:,} operations in histories, {share:.1%} of them judged by the witness".replace("%", " %")
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:

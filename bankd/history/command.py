@@ -33,9 +33,9 @@ class Judgement:
         return Exit.OK if self.searched is None else _EXITS.get(self.searched.verdict, Exit.OK)
 
 
-def judge(records: Sequence[Record], checker: str) -> Judgement:
-    """`checker`: "witness", "search" or "both"."""
-    report = None if checker == "search" else examine(records)
+def judge(records: Sequence[Record], checker: str, *, drift_ppm_max: int) -> Judgement:
+    """`checker`: "witness", "search" or "both"; `drift_ppm_max`: for the witness."""
+    report = None if checker == "search" else examine(records, drift_ppm_max=drift_ppm_max)
     return Judgement(report, None if checker == "witness" else search(records))
 
 

@@ -55,6 +55,8 @@ class Outcome:
     elections: int  # leaders that took office
     digest: int  # 0 without a trace
     history: Sequence[Record]
+    operations: int  # in the history, as the witness counts them; 0 when it was not judged
+    unjudged: int  # of them
 
 
 def run(plan: Plan, *, judges: Judges | None = None, trace: Trace | None = None) -> Outcome:
@@ -77,6 +79,8 @@ def run(plan: Plan, *, judges: Judges | None = None, trace: Trace | None = None)
         elections=around.elections,
         digest=trace.digest if trace is not None else 0,
         history=world.recorder.history,
+        operations=judges.report.operations if judges is not None else 0,
+        unjudged=judges.report.unjudged if judges is not None else 0,
     )
 
 

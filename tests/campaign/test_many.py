@@ -19,7 +19,9 @@ S = 10**9
 
 
 def fine(seed: Seed) -> Ran:
-    return Ran(3 + seed.number % 2, {"crash": 2, "clog": 1}, 60 * S, 1_000, 100, 5, f"{seed.number:032x}", None)
+    return Ran(
+        3 + seed.number % 2, {"crash": 2, "clog": 1}, 60 * S, 1_000, 100, 5, 200, 30, f"{seed.number:032x}", None
+    )
 
 
 def faulty(seed: Seed) -> Ran:
@@ -30,7 +32,7 @@ def faulty(seed: Seed) -> Ran:
     if seed.number != 12:
         return ran
     broken = Broken("S1", "tx-7 was acknowledged and is gone", 12_345_000_000, 99, "the last events\n")
-    return Ran(3, ran.faults, 12 * S, 500, 10, 1, ran.digest, broken)
+    return Ran(3, ran.faults, 12 * S, 500, 10, 1, 0, 0, ran.digest, broken)
 
 
 def interrupting(seed: Seed, number: signal.Signals) -> Ran:
@@ -116,8 +118,9 @@ TABLE = """\
 3 seeds in 2.0 s on 2 processes  1.50 seeds/s  0.04 simulated hours (66 s a second)
 runs: 2 of 3 nodes, 1 of 4 nodes
 2,500 events  210 calls acknowledged  11 leaders elected
+400 operations in histories, 85.0 % of them judged by the witness
 
-FAULT  COUNT
+FAULT  DRAWN
 clog       3
 crash      6
 
@@ -187,6 +190,8 @@ def test_the_summary_for_programs_is_a_promise(tmp_path: Path) -> None:
         "events": "2500",
         "acknowledged": "210",
         "elections": "11",
+        "operations": "400",
+        "unjudged": "60",
         "faults": {"clog": 3, "crash": 6},
         "violations": [
             {

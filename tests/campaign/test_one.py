@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from bankd.campaign import one
 from bankd.campaign.run import Broken, Ran, Seed, carry_out
 from bankd.cli import main
+from bankd.history.json_lines import read_history
+from bankd.history.records import Record
 from bankd.raft.log import RaftLog
 from bankd.sim.plan import Crash, Freeze, Move, Open, Operation, Plan
 from bankd.sim.plan_text import dumps, loads
@@ -62,19 +65,20 @@ def careless_votes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_good_run_says_what_happened_and_ends_with_0(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--plan", str(file)]) == 0
-    first, second, third = capsys.readouterr().out.splitlines()
+    first, second, third, fourth = capsys.readouterr().out.splitlines()
     assert first == "seed 5  3 nodes  202 calls  faults: 9 crash, 1 freeze"
     assert re.fullmatch(
         r"\d+\.\d{3} s simulated  [\d,]+ events  \d+ calls acknowledged  \d+ leaders elected  trace [0-9a-f]{16}",
         second,
     )
-    assert third == "No invariant broke."
+    assert re.fullmatch(r"\d+ operations in histories, \d+\.\d % of them judged by the witness", third)
+    assert fourth == "No invariant broke."
 
 
 def test_a_run_as_json_is_a_promise(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sim", "--plan", str(file), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    ran, _ = carry_out(PLAN)
+    ran, *_ = carry_out(PLAN)
     assert found == {
         "nodes": 3,
         "faults": {"crash": 9, "freeze": 1},
@@ -82,6 +86,8 @@ def test_a_run_as_json_is_a_promise(file: Path, capsys: pytest.CaptureFixture[st
         "events": str(ran.events),
         "acknowledged": str(ran.acknowledged),
         "elections": str(ran.elections),
+        "operations": str(ran.operations),
+        "unjudged": str(ran.unjudged),
         "trace": ran.digest,
         "replay": f"bankd sim --plan {file}",
         "violation": None,
@@ -94,6 +100,26 @@ def test_a_trace_shows_every_event_in_columns(file: Path, capsys: pytest.Capture
     assert lines[0].split() == ["time", "(s)", "world", *N, "clients"]
     assert any(line.endswith("c0.1 open a 1000 open-a") for line in lines)
     assert sum("killed" in line or "power lost" in line for line in lines) == len(AWAY)
+
+
+def test_the_history_of_a_run_is_what_check_history_reads(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "history.jsonl"
+    assert main(["sim", "--plan", str(file), "--history", str(kept), "--json"]) == 0
+    out, err = capsys.readouterr()
+    history = list(read_history(kept.read_text().splitlines(), str(kept)))
+    assert history == carry_out(PLAN)[2]
+    assert sum(record.result is not None for record in history) >= int(json.loads(out)["acknowledged"]) > 0
+    said = re.fullmatch(rf"{kept} written \(to judge it: (.*)\)\n", err)
+    assert said is not None
+    assert main([*shlex.split(said[1])[1:], "--checker", "both"]) == 0
+    report, searched = capsys.readouterr().out.splitlines()
+    ran = json.loads(out)
+    assert report == (
+        f"witness: nothing wrong in {ran['operations']} operations, of which {ran['unjudged']} could not be judged"
+    )
+    assert searched.startswith("search: linearizable, ")
 
 
 @pytest.mark.usefixtures("careless_votes")
@@ -163,7 +189,7 @@ def somebody_sees_enough(monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
     """In the midst of the tenth run of a shrinking a signal comes."""
     runs = count(1)
 
-    def carry_out_tenfold(plan: Plan, *more: int) -> tuple[Ran, Trace]:
+    def carry_out_tenfold(plan: Plan, *more: int) -> tuple[Ran, Trace, Sequence[Record]]:
         if next(runs) == 10:
             signal.raise_signal(ending)
         return carry_out(plan, *more)
@@ -230,12 +256,17 @@ WRONG = [
         ["--seed", "1", "--seconds", "1", "--transcript", "no/t.txt"],
         "FILE_UNUSABLE: no/t.txt cannot be written: No such",
     ),
+    (
+        ["--seed", "1", "--seconds", "1", "--history", "no/h.jsonl"],
+        "FILE_UNUSABLE: no/h.jsonl cannot be written: No such file or directory",
+    ),
     (["--plan", "wrong.txt"], "PLAN_INVALID: line 2: no line begins with 'sead'"),
     (["--seed", "1", "--plan", "x"], "USAGE: argument --plan: not allowed with argument --seed"),
     (["--seed", "1", "--count", "3"], "USAGE: --count is for many seeds (see bankd sim --help)"),
     (["--seed", "1", "--failures", "f.txt"], "USAGE: --failures is for many seeds (see bankd sim --help)"),
     (["--plan", "x", "--nodes", "3"], "USAGE: --nodes is for seeds, a plan says its own (see bankd sim --help)"),
     (["--plan", "x", "--seconds", "9"], "USAGE: --seconds is for seeds, a plan says its own (see bankd sim --help)"),
+    (["--from", "1", "--history", "f"], "USAGE: --history is for one run, of --seed or --plan (see bankd sim --help)"),
     (["--from", "1", "--shrink"], "USAGE: --shrink is for one run, of --seed or --plan (see bankd sim --help)"),
 ]
 NUMBERS = [

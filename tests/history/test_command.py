@@ -14,6 +14,7 @@ from bankd.history.findings import Report
 from bankd.history.json_lines import line_of
 from bankd.history.linearizability import Searched, Verdict, search
 from bankd.history.records import Record
+from bankd.types import Bounded
 from tests.history.table import Table, usual
 
 
@@ -39,6 +40,17 @@ def test_right_history_is_a_line_for_each_checker(tmp_path: Path, capsys: pytest
     assert capsys.readouterr() == (search, "")
     assert main(["check-history", file, "--checker", "both"]) == 0
     assert capsys.readouterr() == (witness + search, "")
+
+
+def test_how_far_clocks_run_apart_can_be_said(tmp_path: Path) -> None:
+    table = Table()
+    table.open("a", 5, 1)
+    table.open("b", 5, 2, times=(100, 1_000_000))
+    table.balance("b", None, 1, mode=Bounded(1), times=(2_050_000, 2_050_100))
+    file = written(tmp_path, table.records)
+    assert main(["check-history", file]) == 8
+    assert main(["check-history", file, "--drift", "100000"]) == 0
+    assert main(["check-history", file, "--drift", "-1"]) == 2
 
 
 def test_wrong_history_is_told_with_its_records_and_exits_with_8(

@@ -18,5 +18,5 @@ PLANS = sorted((Path(__file__).parent / "regressions").glob("*.txt"))
 def test_what_once_broke_holds(file: Path) -> None:
     text = file.read_text()
     assert text.startswith("# "), "say in a comment which bug it once showed"
-    ran, _ = carry_out(loads(text))
+    ran, *_ = carry_out(loads(text))
     assert ran.broken is None, f"{ran.broken.report}\nbankd sim --plan tests/sim/regressions/{file.name}"

@@ -1,33 +1,62 @@
 """`python -m tests.whole SEED [COUNT]`: run drawn worlds, print what broke, and the rate.
 
+`--history FILE` keeps what the clients of one run were told, for `bankd check-history`.
+
 A seed that hangs ends the process, with its name and where it hung: the seeds behind it are not run.
 """
 
+import argparse
 import faulthandler
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Timer
 from typing import Final
 
+import attrs
+
+from bankd.campaign.kept import save_history
+from bankd.errors import FileUnusable
 from tests.whole.drawn import Outcome, run_seed
+from tests.whole.verdict import DRIFT_PPM_MAX
 
 SEED_S_MAX: Final = 300.0  # of real time: about a hundred times what a run takes
 
 
-def main() -> int:
-    first = int(sys.argv[1])
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    logging.disable(logging.CRITICAL if count > 1 else logging.NOTSET)
+def main(words: Sequence[str]) -> int:
+    options = _options(words)
+    logging.disable(logging.CRITICAL if options.count > 1 else logging.NOTSET)
     outcomes = []
-    for seed in range(first, first + count):
+    for seed in range(options.seed, options.seed + options.count):
         with watched(seed, SEED_S_MAX):
-            outcomes.append(run_seed(seed))
-        _tell(outcomes[-1], in_full=count == 1)
+            outcome = run_seed(seed)
+        _tell(outcome, in_full=options.count == 1)
+        if options.history is not None:
+            _save(outcome, options.history)
+        outcomes.append(attrs.evolve(outcome, history=()))  # those of many runs would fill the memory
     _sum_up(outcomes)
     return int(any(outcome.failure for outcome in outcomes))
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.whole", description=__doc__)
+    parser.add_argument("seed", type=int, help="the first one")
+    parser.add_argument("count", type=int, nargs="?", default=1, help="how many (default 1)")
+    parser.add_argument("--history", metavar="FILE", type=Path, help="of one run: what its clients were told")
+    options = parser.parse_args(words)
+    if options.history is not None and options.count > 1:
+        parser.error("--history is for one run")
+    return options
+
+
+def _save(outcome: Outcome, file: Path) -> None:
+    try:
+        save_history(file, outcome.history, DRIFT_PPM_MAX)
+    except FileUnusable as error:
+        sys.exit(f"error: {error}")
 
 
 @contextmanager
@@ -63,6 +92,8 @@ def _sum_up(outcomes: list[Outcome]) -> None:
         f"seeds={len(outcomes)} failed={sum(bool(outcome.failure) for outcome in outcomes)} "
         f"simulated_s={simulated_s:.0f} took_s={took_s:.1f} rate={simulated_s / took_s:.1f} "
         f"calls={sum(outcome.calls for outcome in outcomes)} "
+        f"operations={sum(outcome.operations for outcome in outcomes)} "
+        f"unjudged={sum(outcome.unjudged for outcome in outcomes)} "
         f"acknowledged={sum(outcome.acknowledged for outcome in outcomes)} "
         f"disturbed={sum(outcome.disturbed for outcome in outcomes)} "
         f"disturbed_min={min(outcome.disturbed for outcome in outcomes)}"
@@ -70,4 +101,4 @@ def _sum_up(outcomes: list[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

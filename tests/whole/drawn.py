@@ -10,6 +10,8 @@ import trio
 
 from bankd.client.options import IN_FLIGHT_MAX
 from bankd.client.retry import RetryPolicy
+from bankd.history.findings import Report
+from bankd.history.records import Record
 from bankd.sim.plan import DiskOdds
 from bankd.sim.random import Stream
 from bankd.types import NodeId
@@ -38,7 +40,10 @@ class Outcome:
     simulated_s: float
     acknowledged: int
     calls: int
+    history: Sequence[Record]
     disturbed: int  # of the calls: those that were under way during a fault
+    operations: int  # in the history, as the witness counts them; 0 when something broke before its end
+    unjudged: int  # of them
     took_s: float
     failure: str
 
@@ -48,11 +53,12 @@ def run_seed(seed: int) -> Outcome:
     world = World(settings_of(seed))
     misfortunes = [Misfortune(world, Stream(seed, f"faults {n}")) for n in range(Stream(seed, "faults").between(1, 2))]
     began, simulated_s, failure = time.process_time(), 0.0, ""
+    report = Report((), operations=0, unjudged=0)
 
     async def scenario(world: World) -> None:
-        nonlocal simulated_s
+        nonlocal simulated_s, report
         try:
-            await _live(world, seed, misfortunes)
+            report = await _live(world, seed, misfortunes)
             disturbed = _disturbed(world, misfortunes)
             assert disturbed >= DISTURBED_MIN, f"only {disturbed} calls met a fault, so little was judged"
         finally:
@@ -70,7 +76,10 @@ def run_seed(seed: int) -> Outcome:
         simulated_s=simulated_s,
         acknowledged=world.history.acknowledged,
         calls=len(world.history.records),
+        history=world.history.records,
         disturbed=_disturbed(world, misfortunes),
+        operations=report.operations,
+        unjudged=report.unjudged,
         took_s=time.process_time() - began,
         failure=failure,
     )
@@ -111,7 +120,7 @@ def _client(world: World, stream: Stream) -> RecordedClient:
     return client
 
 
-async def _live(world: World, seed: int, misfortunes: Sequence[Misfortune]) -> None:
+async def _live(world: World, seed: int, misfortunes: Sequence[Misfortune]) -> Report:
     stream = Stream(seed, "life")
     for host in world.hosts.values():
         host.inline = stream.chance(500_000)
@@ -129,5 +138,6 @@ async def _live(world: World, seed: int, misfortunes: Sequence[Misfortune]) -> N
                     nursery.start_soon(misfortune.run)
         for misfortune in misfortunes:
             await misfortune.mend()
-        await judge(world, Faults(world))
+        report = await judge(world, Faults(world))
     await trio.sleep_until(RUN_S)
+    return report

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import trio
 
 from bankd.boot import open_disk
+from bankd.history.findings import Report
 from bankd.history.records import Conflict, Move, Moved, Open, Opened, Record, Refused
-from bankd.history.witness import check
+from bankd.history.witness import examine
 from bankd.ledger.commands import CreateAccount, SubmitTransfers
 from bankd.ledger.queries import AccountsPage, ListAccounts
 from bankd.raft.messages import Entry, EntryType
@@ -32,8 +33,8 @@ ANSWERS = {
 }
 
 
-async def judge(world: World, faults: Faults) -> None:
-    """Raises AssertionError, which names the invariant. Nothing runs any more on return."""
+async def judge(world: World, faults: Faults) -> Report:
+    """Raises AssertionError, which names the invariant. Nothing runs any more on return; what the witness said is."""
     await faults.mend()
     await _see_progress(world)
     await _see_agreement(world)
@@ -47,8 +48,10 @@ async def judge(world: World, faults: Faults) -> None:
     assert sum(balances.values()) == 0, f"M1: the balances sum up to {sum(balances.values())}"
     assert min(balance for account, balance in balances.items() if account[0] != "@") >= 0, "M2: a balance below 0"
     _judge_answers(world, bank)
-    findings = check(world.history.records, drift_ppm_max=DRIFT_PPM_MAX)
-    assert not findings, "\n".join(f"{finding.promise}: {finding.text}" for finding in findings[:FINDINGS_SHOWN])
+    report = examine(world.history.records, drift_ppm_max=DRIFT_PPM_MAX)
+    findings = report.findings[:FINDINGS_SHOWN]
+    assert not findings, "\n".join(f"{finding.promise}: {finding.text}" for finding in findings)
+    return report
 
 
 async def _see_progress(world: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bankd.errors import NodeError
 from bankd.history import witness
+from bankd.history.findings import Report
 from bankd.history.records import Record
 from bankd.raft.ready import RaftEvent, RoleChanged
 from bankd.replica.core import Replica
@@ -57,6 +58,7 @@ class Judges:
         self._clients = Clients(self._bank, self._answers)
         self._progress = Progress(plan, self._books, self._commits, self._clients)
         self._replicas: dict[NodeId, Replica] = {}
+        self.report = Report((), operations=0, unjudged=0)  # on the history, once it was judged
 
     @property
     def elections(self) -> int:
@@ -183,6 +185,11 @@ class Judges:
         self._judge_history(now_ns, history)
 
     def _judge_history(self, now_ns: int, history: Sequence[Record]) -> None:
-        drift_ppm = max([abs(traits.drift_ppm) for traits in self._plan.traits], default=0)
-        for finding in witness.check(history, drift_ppm_max=2 * drift_ppm):
+        self.report = witness.examine(history, drift_ppm_max=drift_ppm_max(self._plan))
+        for finding in self.report.findings:
             raise Violation(finding.promise, f"the history shows it: {finding.text}", now_ns)
+
+
+def drift_ppm_max(plan: Plan) -> int:
+    """What excuses the bounded reads of a run in its history, whose clock is the world's."""
+    return 2 * max((abs(traits.drift_ppm) for traits in plan.traits), default=0)
