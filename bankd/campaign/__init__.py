@@ -2,5 +2,5 @@
 
 `one` shows a run and shrinks it, `many` is the campaign over a range of seeds, in worker processes (`workers`) and
 summed up in a table (`tally`). Both see a run through `run`. The processes, files, clocks and printing that
-the simulator does without are here; signals are in `endings`, the clock of a process that may be stopped in `own_time`.
+the simulator does without are here (`output`, `kept`); signals are in `endings`, the clock of a process that may be stopped in `own_time`.
 """

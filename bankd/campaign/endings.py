@@ -1,4 +1,4 @@
-"""An end that somebody asked for: SIGTERM is what Ctrl-C is, KeyboardInterrupt, so that nothing found so far is lost.
+"""An end that somebody asked for: SIGTERM and SIGHUP are what Ctrl-C is, KeyboardInterrupt, so that nothing found so far is lost.
 
 A signal that is ignored when the program begins stays ignored, as the shell does it for jobs in the background.
 """
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-ENDINGS: Final = (signal.SIGINT, signal.SIGTERM)
+ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: the terminal was closed
 
 
 @contextmanager
 def endings_interrupt() -> Iterator[None]:
-    """Within, either signal raises KeyboardInterrupt. For the main thread only."""
+    """Within, each of the signals raises KeyboardInterrupt. For the main thread only."""
     before = {number: signal.getsignal(number) for number in ENDINGS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:

@@ -5,7 +5,7 @@ too long costs its process and is told of as `Lost`, as is one whose process end
 
 Rules
 - Processes are spawned, so that a worker has nothing of its parent but what it was sent: the same run in each.
-- Ctrl-C and SIGTERM are for the parent alone, which decides; workers are started with both blocked, and keep it so.
+- Ctrl-C, SIGTERM and SIGHUP are for the parent alone, which decides; workers are started with both blocked, and keep it so.
 - Only time in which the parent ran counts (`own_time`): who stops a campaign stops all of it, and loses no item.
 - A parent that is killed leaves nobody behind: its workers read the end of their pipe after the item at hand.
 """

@@ -1,4 +1,4 @@
-"""Signals that ask for an end: one exception for both, only while somebody is there to catch it."""
+"""Signals that ask for an end: one exception for all, only while somebody is there to catch it."""
 
 import signal
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from bankd.campaign.endings import ENDINGS, endings_interrupt, ignore_endings
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_each_interrupts_what_is_under_way_and_is_then_left_as_it_was(number: signal.Signals) -> None:
     before = [signal.getsignal(ending) for ending in ENDINGS]
     with pytest.raises(KeyboardInterrupt), endings_interrupt():
@@ -17,7 +17,7 @@ def test_each_interrupts_what_is_under_way_and_is_then_left_as_it_was(number: si
     assert [signal.getsignal(ending) for ending in ENDINGS] == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_one_does_not_disturb_the_end(number: signal.Signals) -> None:
     with endings_interrupt():
         ignore_endings()
