@@ -9,6 +9,7 @@ from bankd.sim.plan import (
     ClockJump,
     Crash,
     FailingDisk,
+    Fault,
     Freeze,
     FullDisk,
     HungDisk,
@@ -17,7 +18,7 @@ from bankd.sim.plan import (
     SlowDisk,
     Wipe,
 )
-from tests.sim.worlds import MS, N1, N2, N3, NODES, S, first_leader, judged, noted, plan
+from tests.sim.worlds import MS, N1, N2, N3, NODES, Notes, S, first_leader, judged, noted, plan
 
 
 def test_killed_process_starts_again_after_its_time() -> None:
@@ -120,11 +121,19 @@ def test_node_with_an_empty_disk_under_an_old_name_is_turned_away_by_all() -> No
 
 
 def test_older_copy_is_what_the_node_finds() -> None:
-    restored = plan(OlderCopy(10 * S, S, N2, taken_ns=5 * S), seconds=11)
-    world, notes = noted(attrs.evolve(restored, stays_down=frozenset({N2})))
+    notes = _noted_to_restart_with(OlderCopy(10 * S, S, N2, taken_ns=5 * S))
     assert notes.of(N2, "end") == [10 * S]
-    assert notes.of(N2, "boot")[-1] == 11 * S
-    assert world.around.queue.now_ns > 11 * S
+    assert notes.of(N2, "boot") == [0, 11 * S]
+    as_taken = _noted_to_restart_with(Crash(5 * S, S, N2, power=False))
+    as_left = _noted_to_restart_with(Crash(10 * S, S, N2, power=False))
+    assert notes.found[N2].entries == as_taken.found[N2].entries
+    assert len(notes.found[N2].entries) < len(as_left.found[N2].entries)
+
+
+def _noted_to_restart_with(fault: Fault) -> Notes:
+    """Until the node started again: nothing mends it."""
+    _, notes = noted(attrs.evolve(plan(fault, seconds=11), stays_down=frozenset({N2})))
+    return notes
 
 
 def test_clock_jumps_show_in_no_tick() -> None:

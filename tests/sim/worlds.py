@@ -53,6 +53,7 @@ class Notes:
 
     lines: list[tuple[int, NodeId, str]] = attrs.field(factory=list)
     turns: list[tuple[int, NodeId, Sequence[Event]]] = attrs.field(factory=list)
+    found: dict[NodeId, Recovered] = attrs.field(factory=dict)  # by the last start
 
     def of(self, node: NodeId, what: str) -> list[int]:
         """When this happened to a node."""
@@ -60,6 +61,7 @@ class Notes:
 
     def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None:
         self.lines.append((now_ns, node, "boot"))
+        self.found[node] = recovered
 
     def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
         self.turns.append((now_ns, node, events))
