@@ -13,6 +13,7 @@ from bankd.errors import Exit
 from tests.needs import needs, needs_root
 from tests.real import episode
 from tests.real.injectors import INJECTORS
+from tests.real.verdict import share_decided
 
 
 def main() -> int:
@@ -33,6 +34,7 @@ def main() -> int:
         status = Exit.INTERRUPTED
     episodes, minutes = seed - options.seed, (time.monotonic() - began_s) / 60
     print(f"{episodes} episodes of {len(INJECTORS)} faults in {minutes:.1f} minutes: nothing lost, nothing doubled")
+    print(share_decided())
     return status
 
 

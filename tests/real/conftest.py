@@ -10,6 +10,7 @@ from tests.needs import needs, needs_root
 from tests.real.clusters import NODES, SETTINGS, NetworkedCluster, ProxiedCluster
 from tests.real.namespaces import namespaces
 from tests.real.proxy import Proxies
+from tests.real.verdict import SEARCHED, share_decided
 
 
 @pytest.fixture
@@ -31,3 +32,8 @@ def networked(tmp_path: Path) -> Iterator[NetworkedCluster]:
     needs("ip", package="iproute2")
     with namespaces(NODES) as network, NetworkedCluster(tmp_path / "cluster", network) as cluster:
         yield cluster
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if SEARCHED:
+        terminalreporter.write_line(f"real processes: {share_decided()}")

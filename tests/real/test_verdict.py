@@ -8,7 +8,7 @@ from bankd.history.linearizability import Verdict, search
 from bankd.history.records import BalanceFound
 from bankd.local import LocalCluster
 from tests.real.clusters import judged
-from tests.real.verdict import HISTORY, faults_by_index, faults_by_search
+from tests.real.verdict import HISTORY, SEARCHED, faults_by_index, faults_by_search
 
 pytestmark = pytest.mark.real
 
@@ -26,3 +26,5 @@ def test_one_wrong_answer_of_a_real_run_is_found_by_index_and_by_search(cluster:
     history[number] = attrs.evolve(history[number], result=FALSE)
     assert faults_by_index(history)
     assert faults_by_search(history)
+    assert SEARCHED[Verdict.LINEARIZABLE] > 0, "that of the sound history is not counted"
+    assert SEARCHED[Verdict.VIOLATED] > 0, "nor that of the spoilt one"

@@ -1,12 +1,14 @@
 """Hold a cluster against the book and the history: S1, S3, M1, M2, M3, R1 of the contract."""
 
 import time
+from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from bankd.client import SyncBankClient
 from bankd.history import witness
 from bankd.history.json_lines import line_of
-from bankd.history.linearizability import search
+from bankd.history.linearizability import Verdict, search
 from bankd.history.records import Open, Opened, Record
 from bankd.local import LocalCluster
 from bankd.types import LogIndex, TransferStatus, TxId
@@ -16,6 +18,7 @@ from tests.real.waiting import GIVE_UP_S
 
 HISTORY = "history.jsonl"  # for `bankd check-history`
 FAULTS_SHOWN_MAX = 10
+SEARCHED: Final[Counter[Verdict]] = Counter()  # of all histories since the process began
 SETTLER = -1  # the name, in the history, of whoever asks once more at the end
 
 
@@ -53,7 +56,14 @@ def faults_by_index(history: Sequence[Record]) -> list[str]:
 
 def faults_by_search(history: Sequence[Record]) -> tuple[str, ...]:
     """What no order of the calls explains, whatever the indexes say. A history too long to be decided passes."""
-    return search(history).window
+    searched = search(history)
+    SEARCHED[searched.verdict] += 1
+    return searched.window
+
+
+def share_decided() -> str:
+    """How often the search had something to say."""
+    return f"{SEARCHED.total() - SEARCHED[Verdict.UNDECIDED]} of {SEARCHED.total()} histories were decided by search"
 
 
 def settle(client: SyncBankClient, book: Book) -> None:
