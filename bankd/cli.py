@@ -21,6 +21,7 @@ from typing import ClassVar, Final, NoReturn
 import attrs
 
 from bankd import __version__
+from bankd.campaign.output import Output, complain, require_stdout, show, tell, turn_away
 from bankd.config import LoadedConfig, Role, load_config
 from bankd.errors import ConfigInvalid, Exit, FileUnusable, NodeError
 
@@ -71,8 +72,10 @@ class Command:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. Raises SystemExit only where argparse shows a help."""
+    if sys.stderr is None:  # closed before we began; print() would take stdout for it
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
-        return run(sys.argv[1:] if argv is None else argv)
+        return written(run(sys.argv[1:] if argv is None else argv))
     except ConfigInvalid as invalid:
         for fault in invalid.faults:
             complain(invalid.reason, fault)
@@ -83,11 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has left. The interpreter flushes stdout once more at exit: let it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        turn_away(sys.stdout)  # whoever read it has left
         return Exit.OK
     except Exception as error:
-        traceback.print_exc()
+        tell(traceback.format_exc())
         complain("INTERNAL", f"{type(error).__name__}: {error} (this is a bug in bankd; please report the lines above)")
         return Exit.INTERNAL
 
@@ -106,8 +108,12 @@ def run(words: Sequence[str]) -> int:
     return command.run(parser.parse(words[1:]))
 
 
-def complain(reason: str, sentence: str) -> None:
-    print(f"error: {reason}: {sentence}", file=sys.stderr)
+def written(code: int) -> int:
+    """See that what a command printed is out, and not left to the interpreter, which would end with another code."""
+    output = Output()
+    if sys.stdout is not None:
+        output.attempt(show, "", end="")
+    return output.exit_code(code)
 
 
 def suggestion(word: str, known: Collection[str]) -> str:
@@ -201,6 +207,7 @@ JOBS_MAX: Final = 1_000  # each is a process
 DAY_S: Final = 86_400
 INDEX_MAX: Final = 2**63 - 1
 PPM: Final = 1_000_000
+WORD_SHOWN_MAX: Final = 40  # characters of what was typed, in a refusal
 HOURS_MAX: Final = 100_000  # ten years and more
 
 
@@ -208,11 +215,17 @@ def whole(low: int, high: int) -> Callable[[str], int]:
     """Read a whole number within these limits."""
 
     def read(word: str) -> int:
-        if word.isdecimal() and low <= int(word) <= high:
-            return int(word)
-        raise argparse.ArgumentTypeError(f"{word!r} is no whole number from {low} to {high}")
+        digits = word.lstrip("0") or word[:1]
+        # The length first: Python refuses to read a number of thousands of digits.
+        if digits.isascii() and digits.isdecimal() and len(digits) <= len(str(high)) and low <= int(digits) <= high:
+            return int(digits)
+        raise argparse.ArgumentTypeError(f"{shortened(word)!r} is no whole number from {low} to {high}")
 
     return read
+
+
+def shortened(word: str) -> str:
+    return word if len(word) <= WORD_SHOWN_MAX else f"{word[:WORD_SHOWN_MAX]}..."
 
 
 def hours(word: str) -> float:
@@ -222,7 +235,7 @@ def hours(word: str) -> float:
         number = nan
     if 0 < number <= HOURS_MAX:
         return number
-    raise argparse.ArgumentTypeError(f"{word!r} is no number above 0, and at most {HOURS_MAX}")
+    raise argparse.ArgumentTypeError(f"{shortened(word)!r} is no number above 0, and at most {HOURS_MAX}")
 
 
 def declare_check_history(parser: Parser) -> None:
@@ -314,18 +327,34 @@ def demo(options: argparse.Namespace) -> int:
 
 
 def sim(options: argparse.Namespace) -> int:
-    from bankd.campaign import many, one
-    from bankd.campaign.run import SECONDS, Seed
+    from bankd.campaign.endings import endings_interrupt
 
     refuse_misplaced(options)
+    require_stdout()
+    with endings_interrupt():
+        return one_run(options) if options.seed is not None or options.plan is not None else many_runs(options)
+
+
+def one_run(options: argparse.Namespace) -> int:
+    from bankd.campaign import one
+    from bankd.campaign.run import SECONDS, Seed
+
     wish = one.Wish(options.shrink, options.transcript, options.history, options.trace, options.json)
     if options.plan is not None:
         return one.run_file(options.plan, wish)
-    if options.seed is not None:
-        return one.run_drawn(Seed(options.seed, options.nodes, options.seconds or SECONDS), wish)
+    return one.run_drawn(Seed(options.seed, options.nodes, options.seconds or SECONDS), wish)
+
+
+def many_runs(options: argparse.Namespace) -> int:
+    from bankd.campaign import many
+    from bankd.campaign.run import SECONDS
+
+    count = 500 if options.count is None and options.hours is None else options.count
+    if options.first is not None and count is not None and options.first + count - 1 > SEED_MAX:
+        raise UsageError(f"there are no {count:,} seeds from {options.first} on, the largest is {SEED_MAX}")
     order = many.Order(
         first=many.fresh() if options.first is None else options.first,
-        count=500 if options.count is None and options.hours is None else options.count,
+        count=count,
         hours=options.hours,
         jobs=options.jobs or os.cpu_count() or 1,
         failures=options.failures or Path("sim-failures.txt"),
@@ -343,6 +372,8 @@ def refuse_misplaced(options: argparse.Namespace) -> None:
             if getattr(options, flag):
                 raise UsageError(f"--{flag} is for {what_for} (see bankd sim --help)")
 
+    if options.json and options.trace:
+        raise UsageError("--trace is for people and --json for programs: leave one out (see bankd sim --help)")
     if options.plan is not None:
         refuse(SEEDS, "seeds, a plan says its own")
     if options.plan is not None or options.seed is not None:
@@ -352,19 +383,23 @@ def refuse_misplaced(options: argparse.Namespace) -> None:
 
 
 def check_history(options: argparse.Namespace) -> int:
+    from bankd.campaign.endings import endings_interrupt
     from bankd.history.command import as_json, as_text, judge
     from bankd.history.json_lines import read_history
     from bankd.history.witness import DRIFT_PPM_MAX
 
-    try:
-        with open(options.file, "rb") as file:
-            records = list(read_history(file, options.file))
-    except OSError as error:
-        raise FileUnusable(f"{options.file} cannot be read: {error.strerror}") from None
-    drift_ppm_max = DRIFT_PPM_MAX if options.drift is None else options.drift
-    judgement = judge(records, options.checker, drift_ppm_max=drift_ppm_max)
-    print(as_json(judgement) if options.json else as_text(judgement))
-    return judgement.exit_code
+    require_stdout()
+    with endings_interrupt():
+        try:
+            with open(options.file, "rb") as file:
+                records = list(read_history(file, options.file))
+        except OSError as error:
+            raise FileUnusable(f"{options.file} cannot be read: {error.strerror}") from None
+        drift_ppm_max = DRIFT_PPM_MAX if options.drift is None else options.drift
+        judgement = judge(records, options.checker, drift_ppm_max=drift_ppm_max)
+        output = Output()
+        output.attempt(show, as_json(judgement) if options.json else as_text(judgement))
+        return output.exit_code(judgement.exit_code)
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -1,10 +1,10 @@
 """Write down what one run leaves to whoever goes on from it: its plan as text, its history as JSON lines."""
 
-import sys
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-from bankd.errors import FileUnusable
+from bankd.campaign.output import tell, unwritable
 from bankd.history.json_lines import line_of
 from bankd.history.records import Record
 
@@ -12,7 +12,7 @@ from bankd.history.records import Record
 def save_plan(file: Path, text: str) -> None:
     """Raises FileUnusable."""
     save(file, text)
-    print(f"{file} written (to run it: bankd sim --plan {file})", file=sys.stderr)
+    tell(f"{file} written (to run it: bankd sim --plan {shlex.quote(str(file))})\n")
 
 
 def save_history(file: Path, history: Iterable[Record], drift_ppm_max: int) -> None:
@@ -22,11 +22,12 @@ def save_history(file: Path, history: Iterable[Record], drift_ppm_max: int) -> N
       FileUnusable: it cannot be written.
     """
     save(file, "".join(f"{line_of(record)}\n" for record in history))
-    print(f"{file} written (to judge it: bankd check-history {file} --drift {drift_ppm_max})", file=sys.stderr)
+    command = f"bankd check-history {shlex.quote(str(file))} --drift {drift_ppm_max}"
+    tell(f"{file} written (to judge it: {command})\n")
 
 
 def save(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise FileUnusable(f"{file} cannot be written: {error.strerror}") from None
+        raise unwritable(file, error) from None

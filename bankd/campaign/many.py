@@ -1,7 +1,8 @@
 """The campaign: as many seeds as were asked for, on all cores, until the time is up or somebody has seen enough.
 
 Every failing seed goes to a file at once, as the line that replays it, so that nothing is lost with
-the terminal. Ctrl-C and SIGTERM end it in order: with the table of what was run, and the command that goes on from there.
+the terminal. Ctrl-C, SIGTERM and SIGHUP end it in order: with the table of what was run, and the
+command that goes on from there.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Final, TextIO
 import attrs
 
 from bankd.campaign.endings import endings_interrupt, ignore_endings
+from bankd.campaign.output import Output, require_writable, show, tell
 from bankd.campaign.run import SECONDS, Ran, Seed, run_seed
 from bankd.campaign.tally import HOUR_S, Failure, Tally
 from bankd.campaign.terminal import CLEAR_LINE, width_of
@@ -57,6 +59,7 @@ class Campaign:
         self.order = order
         self.tally = Tally()
         self.interrupted = False
+        self.all_kept = True  # every failing seed is in the file
         self._run = run
         self._seed_s_max = seed_s_max
         self._open: set[int] = set()  # begun and not ended
@@ -73,7 +76,7 @@ class Campaign:
         return min(self._open, default=self._next)
 
     def carry_out(self, progress: "Progress") -> None:
-        """Run the seeds. Returns early, with `interrupted`, on Ctrl-C and SIGTERM."""
+        """Run the seeds. Returns early, with `interrupted`, on Ctrl-C, SIGTERM and SIGHUP."""
         with (
             endings_interrupt(),
             Workers(self._run, jobs=self.order.jobs, limit_s=self._seed_s_max) as workers,
@@ -105,12 +108,14 @@ class Campaign:
 
     def _record(self, failure: Failure, report: str, progress: "Progress") -> None:
         self.tally.failures.append(failure)
-        progress.say(f"{report.rstrip()}\n{failure.seed.command}")
+        # The file first: it is what stays if somebody ends us while we speak.
         try:
             with open(self.order.failures, "a", encoding="utf-8") as file:
                 file.write(f"{failure.line}\n")
         except OSError as error:  # the table has it as well
+            self.all_kept = False
             progress.say(f"warning: {self.order.failures} cannot be written: {error.strerror}")
+        progress.say(f"{report.rstrip()}\n{failure.seed.command}")
 
 
 class Progress:
@@ -140,8 +145,7 @@ class Progress:
         self._write(f"{text}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        tell(text, to=self._stream)
 
 
 def fresh() -> int:
@@ -150,17 +154,27 @@ def fresh() -> int:
 
 
 def run(order: Order, *, as_json: bool) -> int:
-    """Carry out an order, print its table to stdout, and return the exit code."""
+    """Carry out an order, print its table to stdout, and return the exit code.
+
+    Raises:
+      FileUnusable: failing seeds could not be kept; nothing was run.
+    """
+    require_writable(order.failures)
     campaign = Campaign(order, partial(run_seed, width=width_of(sys.stderr)))
-    print(f"seeds from {order.first} on, on {order.jobs} processes (Ctrl-C ends it in order)", file=sys.stderr)
+    tell(f"seeds from {order.first} on, on {order.jobs} processes (Ctrl-C ends it in order)\n")
     campaign.carry_out(Progress(sys.stderr))
-    print(json.dumps(summary(campaign)) if as_json else campaign.tally.table(campaign.elapsed_s, order.jobs))
-    if campaign.tally.failures:
-        print(f"The failing seeds were added to {order.failures}.", file=sys.stderr)
+    output = Output()
+    output.attempt(show, json.dumps(summary(campaign)) if as_json else table(campaign))
+    if campaign.tally.failures and campaign.all_kept:
+        tell(f"The failing seeds were added to {order.failures}.\n")
     if campaign.interrupted:
-        print(f"To go on: {continued(campaign)}", file=sys.stderr)
+        tell(f"To go on: {continued(campaign)}\n")
         return Exit.INTERRUPTED
-    return Exit.UNHEALTHY if campaign.tally.failures else Exit.OK
+    return output.exit_code(Exit.UNHEALTHY if campaign.tally.failures else Exit.OK)
+
+
+def table(campaign: Campaign) -> str:
+    return campaign.tally.table(campaign.elapsed_s, campaign.order.jobs)
 
 
 def continued(campaign: Campaign) -> str:

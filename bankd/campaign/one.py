@@ -1,9 +1,10 @@
 """One run in full: what happened, what broke, and a smaller plan in which the same breaks.
 
-Shrinking takes minutes. Ctrl-C and SIGTERM end it in order: with the smallest plan found until then.
+Shrinking takes minutes. Ctrl-C, SIGTERM and SIGHUP end it in order: with the smallest plan found until then.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,18 +16,21 @@ import attrs
 
 from bankd.campaign.endings import endings_interrupt
 from bankd.campaign.kept import save_history, save_plan
+from bankd.campaign.output import Output, require_writable, show, tell
 from bankd.campaign.run import EVENTS_KEPT, NS, Broken, Ran, Seed, carry_out
 from bankd.campaign.tally import GAP, witnessed
 from bankd.campaign.terminal import CLEAR_LINE, width_of
 from bankd.errors import Exit, FileUnusable
 from bankd.sim.judges import drift_ppm_max
 from bankd.sim.plan import Plan
+from bankd.sim.plan_check import checked
 from bankd.sim.plan_text import dumps, loads
 from bankd.sim.shrink import shrink
 from bankd.sim.trace import Trace
 
 ALL_EVENTS: Final = 1_000_000  # more than a run has
 RUNS_MAX: Final = 1_000  # of a shrinking
+FROM: Final = "# from: "  # in a transcript, before the command that drew the plan
 
 
 @attrs.frozen
@@ -39,45 +43,62 @@ class Wish:
     trace: bool = False
     json: bool = False
 
+    @property
+    def files(self) -> list[Path]:
+        return [file for file in (self.transcript, self.history) if file is not None]
+
 
 def run_drawn(seed: Seed, wish: Wish) -> int:
-    return show(seed.plan(), seed.command, wish)
+    """Raises FileUnusable: a file that is wished for cannot be written; nothing was run."""
+    return run(seed.plan(), seed.command, seed.command, wish)
 
 
 def run_file(file: Path, wish: Wish) -> int:
     """Run the plan of a text.
 
     Raises:
-      FileUnusable: it cannot be read.
+      FileUnusable: it cannot be read, or a file that is wished for cannot be written; nothing was run.
       PlanInvalid: it is no plan.
     """
     try:
-        plan = loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise FileUnusable(f"{file} cannot be read: {getattr(error, 'strerror', error)}") from None
-    return show(plan, f"bankd sim --plan {file}", wish)
+    command = f"bankd sim --plan {shlex.quote(str(file))}"
+    is_replaced = wish.transcript is not None and wish.transcript.resolve() == file.resolve()
+    return run(checked(loads(text)), command, (origin(text) if is_replaced else None) or command, wish)
 
 
-def show(plan: Plan, command: str, wish: Wish) -> int:
-    """Run a plan and print what came of it; returns the exit code. A violation is reported in full."""
+def origin(text: str) -> str | None:
+    """The command that the plan of a text came from, if the text says so."""
+    lines = (line.removeprefix(FROM) for line in text.splitlines() if line.startswith(FROM))
+    return next(lines, None)
+
+
+def run(plan: Plan, command: str, came_from: str, wish: Wish) -> int:
+    """Run a plan and print what came of it; returns the exit code. A violation is reported in full.
+
+    `command` runs the plan again; `came_from`: the command that the transcript names.
+    """
+    for file in wish.files:
+        require_writable(file)
+    output = Output()
     ran, trace, history = carry_out(plan, ALL_EVENTS if wish.trace else EVENTS_KEPT, width_of(sys.stdout))
-    if not wish.json:
-        print("\n".join(told(plan, ran, trace, command, wish)), flush=True)
     if wish.history is not None:
-        save_history(wish.history, history, drift_ppm_max(plan))
+        output.attempt(save_history, wish.history, history, drift_ppm_max(plan))
+    if not wish.json:
+        output.attempt(show, "\n".join(told(plan, ran, trace, command, wish)))
     shrinking = shrunk(plan, ran.broken) if ran.broken is not None and wish.shrink else None
-    text = transcript(plan, ran.broken, shrinking, command)
+    text = transcript(plan, ran.broken, shrinking, came_from)
+    is_kept = wish.transcript is not None and output.attempt(save_plan, wish.transcript, text)
     if wish.json:
-        print(json.dumps(summary(ran, command) | shrunk_summary(shrinking, text)))
-    if wish.transcript is not None:
-        try:
-            save_plan(wish.transcript, text)
-        except FileUnusable:
-            if shrinking is not None and not wish.json:
-                print(f"\n{text}", end="")  # minutes of work, not to be lost with the file
-            raise
-    elif shrinking is not None and not wish.json:
-        print(f"\n{text}", end="")
+        output.attempt(show, json.dumps(summary(ran, command) | shrunk_summary(shrinking, text)))
+    elif shrinking is not None and not is_kept:
+        output.attempt(show, f"\n{text}", end="")  # minutes of work, not to be lost with the file
+    return output.exit_code(judged(ran, shrinking))
+
+
+def judged(ran: Ran, shrinking: "Shrinking | None") -> Exit:
     if shrinking is not None and shrinking.end is End.INTERRUPTED:
         return Exit.INTERRUPTED
     return Exit.OK if ran.broken is None else Exit.UNHEALTHY
@@ -139,7 +160,7 @@ class Shrinking:
             assert self._found is not None, "the best plan breaks nothing"
             self.best, self.broken = best, self._found
         if sys.stderr.isatty():
-            print(f"{CLEAR_LINE}{runs} runs: {sizes(best)} are left", end="", file=sys.stderr, flush=True)
+            tell(f"{CLEAR_LINE}{runs} runs: {sizes(best)} are left")
 
 
 def shrunk(plan: Plan, broken: Broken) -> Shrinking:
@@ -149,7 +170,7 @@ def shrunk(plan: Plan, broken: Broken) -> Shrinking:
     was = f"{len(plan.nodes)} nodes, {len(plan.faults)} faults, {len(plan.operations)} calls"
     became = f"{was} became {sizes(shrinking.best)} in {shrinking.runs} runs; {shrinking.end.value}"
     hidden = CLEAR_LINE if sys.stderr.isatty() else ""
-    print(f"{hidden}{became}", file=sys.stderr)
+    tell(f"{hidden}{became}\n")
     return shrinking
 
 
@@ -157,12 +178,12 @@ def sizes(plan: Plan) -> str:
     return f"{len(plan.nodes)}, {len(plan.faults)} and {len(plan.operations)}"
 
 
-def transcript(plan: Plan, broken: Broken | None, shrinking: Shrinking | None, command: str) -> str:
+def transcript(plan: Plan, broken: Broken | None, shrinking: Shrinking | None, came_from: str) -> str:
     """The smallest plan there is as text, with what it shows and where it came from."""
     if shrinking is not None:
         plan, broken = shrinking.best, shrinking.broken
     lines = [] if broken is None else [f"# {broken.invariant}: {broken.sentence}"]
-    lines.append(f"# from: {command}")
+    lines.append(f"{FROM}{came_from}")
     if shrinking is not None and shrinking.end is not End.MINIMAL:
         lines.append(f"# shrunk in {shrinking.runs} runs; {shrinking.end.value}")
     return "\n".join([*lines, dumps(plan)])

@@ -97,7 +97,7 @@ class Tally:
             lines += ["", *aligned([("SEED", "BROKE", "AT", "WHAT"), *cells], right=(0, 2)), ""]
             lines += ["To see one of them again:", *(f"  {failure.seed.command}" for failure in failures)]
         else:
-            lines += ["", "No invariant broke."]
+            lines += ["", "No invariant broke." if self.runs else "Nothing was run."]
         return "\n".join(lines)
 
 

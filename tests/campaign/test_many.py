@@ -87,8 +87,8 @@ def test_failures_of_several_campaigns_gather_in_one_file(tmp_path: Path) -> Non
     assert len((tmp_path / "failures.txt").read_text().splitlines()) == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_sigterm_end_the_campaign_and_the_rest_can_be_run_later(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_sigterm_and_sighup_end_the_campaign_and_the_rest_can_be_run_later(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     campaign = carried_out(order(tmp_path, count=1000, jobs=1), partial(interrupting, number=number))
@@ -145,7 +145,11 @@ def test_the_table_says_what_was_run_and_what_broke() -> None:
 
 
 def test_the_table_of_a_good_campaign_says_so() -> None:
-    assert Tally().table(0.0, 2).endswith("\nNo invariant broke.")
+    assert Tally(runs=1).table(0.0, 2).endswith("\nNo invariant broke.")
+
+
+def test_the_table_of_no_run_does_not_call_it_good() -> None:
+    assert Tally().table(0.0, 2).endswith("\nNothing was run.")
 
 
 def test_rows_align_numbers_to_the_right() -> None:
@@ -160,6 +164,7 @@ def test_a_failures_file_that_cannot_be_written_loses_no_failure(tmp_path: Path)
     stream = io.StringIO()
     campaign = carried_out(Order(12, 1, None, 1, tmp_path / "missing" / "f.txt"), faulty, stream)
     assert [failure.seed.number for failure in campaign.tally.failures] == [12]
+    assert not campaign.all_kept
     assert "f.txt cannot be written: No such file or directory\n" in stream.getvalue()
 
 

@@ -157,10 +157,8 @@ def test_a_planted_bug_shrinks_to_the_little_that_it_needs(
 
 
 @pytest.mark.usefixtures("careless_votes")
-def test_a_shrunk_plan_that_cannot_be_written_is_shown(
-    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["sim", "--plan", str(file), "--shrink", "--transcript", str(tmp_path / "no" / "kept.txt")]) == 2
+def test_a_shrunk_plan_that_cannot_be_written_is_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", "--plan", str(file), "--shrink", "--transcript", "/dev/full"]) == 8
     out, err = capsys.readouterr()
     assert "cannot be written" in err
     assert len(loads(out[out.index("# S4: ") :]).faults) == 2
@@ -267,11 +265,20 @@ WRONG = [
     (["--plan", "x", "--nodes", "3"], "USAGE: --nodes is for seeds, a plan says its own (see bankd sim --help)"),
     (["--plan", "x", "--seconds", "9"], "USAGE: --seconds is for seeds, a plan says its own (see bankd sim --help)"),
     (["--from", "1", "--history", "f"], "USAGE: --history is for one run, of --seed or --plan (see bankd sim --help)"),
+    (["--seed", "1", "--json", "--trace"], "USAGE: --trace is for people and --json for programs: leave one out (see"),
+    (["--from", "1", "--count", "1", "--failures", "no/f.txt"], "FILE_UNUSABLE: no/f.txt cannot be written: No such"),
+    (
+        ["--from", str(2**63 - 500), "--count", "501"],
+        "USAGE: there are no 501 seeds from 9223372036854775308 on, the largest is 9223372036854775807",
+    ),
+    (["--from", str(2**63 - 499)], "USAGE: there are no 500 seeds from 9223372036854775309 on, the largest is"),
     (["--from", "1", "--shrink"], "USAGE: --shrink is for one run, of --seed or --plan (see bankd sim --help)"),
 ]
 NUMBERS = [
     (["--seed", "-1"], "--seed: '-1' is no whole number from 0 to 9223372036854775807"),
     (["--seed", "²"], "--seed: '²' is no whole number from 0 to 9223372036854775807"),
+    (["--seed", "٣"], "--seed: '٣' is no whole number from 0 to 9223372036854775807"),
+    (["--seed", "7" * 5_000], f"--seed: '{'7' * 40}...' is no whole number from 0 to 9223372036854775807"),
     (["--from", "-1"], "--from: '-1' is no whole number from 0 to 9223372036854775807"),
     (["--count", "0"], "--count: '0' is no whole number from 1 to 1000000000000"),
     (["--jobs", "0"], "--jobs: '0' is no whole number from 1 to 1000"),
