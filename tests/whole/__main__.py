@@ -2,24 +2,28 @@
 
 `--history FILE` keeps what the clients of one run were told, for `bankd check-history`.
 
-A seed that hangs ends the process, with its name and where it hung: the seeds behind it are not run.
+A seed that hangs ends the process, with its name and where it hung: the seeds behind it are not run. Ctrl-C ends with
+the seed under way, and the sum of those that were run; twice, at once.
 """
 
 import argparse
 import faulthandler
 import logging
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from types import FrameType
 from typing import Final
 
 import attrs
 
 from bankd.campaign.kept import save_history
-from bankd.errors import FileUnusable
+from bankd.cli import COUNT_MAX, SEED_MAX, whole
+from bankd.errors import Exit, FileUnusable
 from tests.whole.drawn import Outcome, run_seed
 from tests.whole.verdict import DRIFT_PPM_MAX
 
@@ -29,22 +33,20 @@ SEED_S_MAX: Final = 300.0  # of real time: about a hundred times what a run take
 def main(words: Sequence[str]) -> int:
     options = _options(words)
     logging.disable(logging.CRITICAL if options.count > 1 else logging.NOTSET)
-    outcomes = []
-    for seed in range(options.seed, options.seed + options.count):
-        with watched(seed, SEED_S_MAX):
-            outcome = run_seed(seed)
-        _tell(outcome, in_full=options.count == 1)
-        if options.history is not None:
-            _save(outcome, options.history)
-        outcomes.append(attrs.evolve(outcome, history=()))  # those of many runs would fill the memory
+    outcomes: list[Outcome] = []
+    with interruptible() as interrupted:
+        while len(outcomes) < options.count and not (outcomes and interrupted()):
+            outcome = _run(options.seed + len(outcomes), options)
+            outcomes.append(attrs.evolve(outcome, history=()))  # those of many runs would fill the memory
+        status = Exit.INTERRUPTED if interrupted() else Exit.OK
     _sum_up(outcomes)
-    return int(any(outcome.failure for outcome in outcomes))
+    return 1 if any(outcome.failure for outcome in outcomes) else status
 
 
 def _options(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.whole", description=__doc__)
-    parser.add_argument("seed", type=int, help="the first one")
-    parser.add_argument("count", type=int, nargs="?", default=1, help="how many (default 1)")
+    parser.add_argument("seed", type=whole(0, SEED_MAX), help="the first one")
+    parser.add_argument("count", type=whole(1, COUNT_MAX), nargs="?", default=1, help="how many (default 1)")
     parser.add_argument("--history", metavar="FILE", type=Path, help="of one run: what its clients were told")
     options = parser.parse_args(words)
     if options.history is not None and options.count > 1:
@@ -52,11 +54,39 @@ def _options(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+def _run(seed: int, options: argparse.Namespace) -> Outcome:
+    with watched(seed, SEED_S_MAX):
+        outcome = run_seed(seed)
+    _tell(outcome, in_full=options.count == 1)
+    if options.history is not None:
+        _save(outcome, options.history)
+    return outcome
+
+
 def _save(outcome: Outcome, file: Path) -> None:
     try:
         save_history(file, outcome.history, DRIFT_PPM_MAX)
     except FileUnusable as error:
         sys.exit(f"error: {error}")
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Within, Ctrl-C only asks for the end: in the middle of a run it might pass for a fault. Twice, it is what it was."""
+    before = signal.getsignal(signal.SIGINT)
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+
+    if before is not signal.SIG_IGN:  # as of a job in the background
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
