@@ -84,7 +84,7 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
         limits=draw_limits(stream, tight=tight),
         network=draw_network(product, stream, tight=tight),
         disk=draw_disk(product, stream),
-        traits=draw_traits(len(nodes), stream),
+        traits=draw_traits(len(nodes), product, stream),
         faults=faults,
         operations=operations,
         stays_down=frozenset(stays_down),
@@ -136,8 +136,10 @@ def draw_disk(product: ProductOptions, stream: Stream) -> DiskOdds:
     )
 
 
-def draw_traits(count: int, stream: Stream) -> tuple[NodeTraits, ...]:
-    drift_ppm_max, wall_ns_max, turn_ns = stream.pick(DRIFTS_PPM), stream.pick(WALL_OFFSETS_NS), stream.pick(TURNS_NS)
+def draw_traits(count: int, product: ProductOptions, stream: Stream) -> tuple[NodeTraits, ...]:
+    drift_ppm_max, wall_ns_max = stream.pick(DRIFTS_PPM), stream.pick(WALL_OFFSETS_NS)
+    # An election takes four turns at least, two at each end of a vote and of the question before it.
+    turn_ns = min(stream.pick(TURNS_NS), product.election_timeout_ns // 10)
     return tuple(
         NodeTraits(
             drift_ppm=stream.between(-drift_ppm_max, drift_ppm_max),
