@@ -124,17 +124,19 @@ def test_calls_go_on_when_the_leader_dies() -> None:
             assert bank.balance("b").balance == 15
 
 
-def test_transfers_of_many_callers_travel_together(node: FakeServer, bank: Bank) -> None:
+def test_transfers_of_many_callers_travel_together(node: FakeServer) -> None:
     release = Event()
     node.script(Hold(release), Hold(release))  # as many requests as a client has under way before it gathers
     requests = [transfer_request("a", "b", 1, f"t{number}") for number in range(100)]
-    calls = [bank.bank.Transfer.future(request, timeout=DEADLINE_S) for request in requests]
-    bank.balance("a")  # asked behind them on the same connection: now all of them are in
-    release.set()
-    assert {call.result().status for call in calls} == {bank_pb2.COMMITTED_OK}
-    assert sum(node.batch_rows) == 100
-    assert len(node.batch_rows) <= 3
-    assert bank.balance("b").balance == 100
+    with GatewayThread((node.address,)) as gateway, grpc.insecure_channel(gateway.address) as channel:
+        bank = Bank(channel)
+        calls = [bank.bank.Transfer.future(request, timeout=DEADLINE_S) for request in requests]
+        gateway.wait_calls(len(requests))
+        release.set()
+        assert {call.result().status for call in calls} == {bank_pb2.COMMITTED_OK}
+        assert sum(node.batch_rows) == 100
+        assert len(node.batch_rows) <= 3
+        assert bank.balance("b").balance == 100
 
 
 def test_a_cancelled_read_is_cancelled_on_the_node_too(node: FakeServer, bank: Bank, arrivals: Arrivals) -> None:
