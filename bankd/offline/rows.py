@@ -15,7 +15,7 @@ from bankd.errors import ProtocolError, UnknownEntryVersion
 from bankd.ledger.commands import CreateAccount, SubmitTransfers, Unreadable
 from bankd.offline.report import Json, counted
 from bankd.raft.messages import Entry, EntryType, HardState
-from bankd.storage.records import SECTOR_BYTES, Place, Record, Seal
+from bankd.storage.records import SECTOR_BYTES, Base, Place, Record, Seal
 from bankd.storage.recovery import cut_short
 from bankd.storage.scan import Found, Rot, Sound, Unfinished, first_place, first_place_without_header, scan
 from bankd.storage.segment import HeaderDamaged, Owner, SegmentHeader, parse_header
@@ -114,6 +114,9 @@ def _record_row(record: Record) -> Row:
             size = len((voted_for or "").encode())
             text = f"vote for {voted_for}" if voted_for else "no vote"
             return Row(None, 0, "hard_state", text, {"voted_for": voted_for}, term=record.term, size=size)
+        case Base():
+            text = "the log goes on behind a snapshot"
+            return Row(None, 0, "base", text, {}, index=record.index, term=record.term, size=0)
         case Seal():
             at = record.next_index
             return Row(None, 0, "seal", f"next is index {at}", {"next_index": str(at)}, size=0)

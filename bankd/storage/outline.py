@@ -1,7 +1,11 @@
 """Follow the log record by record without keeping its entries: what comes next, and whether a record may come next.
 
-Rules of order: an entry stands at the next index or replaces everything from its own index on; terms never fall along
-the log, nor in hard states; a seal names the next index. Pure; a few bytes a term, whatever the length of the log.
+Rules of order: an entry stands at the next index or replaces everything from its own index on; a base replaces
+everything, and the next index is the one behind it; terms never fall along the log, nor in hard states; a seal names the
+next index. Pure; a few bytes a term, whatever the length of the log.
+
+A log whose first segments were deleted begins with another `next_index`; entries in front of that may still come, and
+be replaced.
 """
 
 from typing import Final, assert_never
@@ -9,7 +13,7 @@ from typing import Final, assert_never
 import attrs
 
 from bankd.raft.messages import Entry, HardState
-from bankd.storage.records import Record, Seal
+from bankd.storage.records import Base, Record, Seal
 from bankd.types import LogIndex, Term
 
 FIRST_INDEX: Final = LogIndex(1)
@@ -37,6 +41,9 @@ class Outline:
                 if record.term < self.hard_state.term:
                     return f"a term of {self.hard_state.term} or more, not {record.term}"
                 self.hard_state = record
+                return None
+            case Base():
+                self.next_index, self._terms = LogIndex(record.index + 1), [(record.index, record.term)]
                 return None
             case Seal():
                 at = record.next_index

@@ -1,6 +1,7 @@
 """Records and batches of the log, as bytes. Pure: no files.
 
-A **record** holds one entry, one hard state, or the seal of a segment. A **batch** is what one write
+A **record** holds one entry, one hard state, the seal of a segment, or a new base: the log goes on behind a snapshot,
+and nothing before counts. A **batch** is what one write
 put down: a header, records, and zeros up to the end of its last 512-byte sector. A batch
 begins on a sector and owns its sectors alone, so a sector that is durable is never written again.
 Its data, header and records, are laid down in one piece; bytes that come to stand on an edge of a sector
@@ -21,7 +22,7 @@ Invariant: a batch is all or nothing. Its hard state and entries were asked for 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, unique
-from typing import Final
+from typing import ClassVar, Final
 
 import attrs
 from google_crc32c import extend, value
@@ -32,8 +33,6 @@ from bankd.types import LogIndex, NodeId, Term
 SECTOR_BYTES: Final = 512  # the unit in which disks write
 BATCH_BYTES_MAX: Final = 2**31  # keeps lengths inside u32 with room to spare
 
-Write = tuple[HardState | None, Sequence[Entry]]  # what must become durable together, hard state first
-
 
 @unique
 class RecordType(IntEnum):
@@ -41,6 +40,7 @@ class RecordType(IntEnum):
 
     HARD_STATE = 64  # term; body: the node voted for, empty for none
     SEAL = 65  # the last record of a segment; index: the log's next
+    BASE = 66  # index and term of the last entry that an installed snapshot stands for
 
 
 @attrs.frozen
@@ -50,7 +50,18 @@ class Seal:
     next_index: LogIndex
 
 
-Record = Entry | HardState | Seal
+@attrs.frozen
+class Base:
+    """The log begins anew behind this entry, which a durable snapshot stands for. Written like an entry without body."""
+
+    index: LogIndex
+    term: Term
+    type: ClassVar[RecordType] = RecordType.BASE
+    body: ClassVar[bytes] = b""
+
+
+Record = Entry | HardState | Base | Seal
+Write = tuple[HardState | None, Sequence[Entry | Base]]  # what must become durable together, hard state first
 
 EDGE: Final = b"\xff"  # the first and the last byte of each sector of a batch
 ZERO: Final = b"\0"
@@ -311,6 +322,8 @@ def _record(index: int, term: int, record_type: int, body: bytes) -> Record | No
         return HardState(Term(term), NodeId(body.decode()) if body else None)
     if record_type == RecordType.SEAL:
         return Seal(LogIndex(index))
+    if record_type == RecordType.BASE:
+        return Base(LogIndex(index), Term(term))
     return None
 
 

@@ -7,7 +7,10 @@ the log anywhere else, and never skips.
 What is checked beyond checksums: sequence numbers without gap or twin; each segment's first index, first
 batch and CRC are those where the one before it ended; every segment but the last is sealed, and a sealed one
 has a next (it is made before the seal is written, so a missing last segment shows); indexes without
-gap, from 1 on; terms that never fall.
+gap, from 1 on or from where a snapshot takes over; terms that never fall.
+
+Segments in front may have been deleted, the oldest first, once a snapshot covered all that they held. The first one that
+is there says where the log went on; that a snapshot reaches it, the caller says (`covered_index`).
 
 Limits: zeros that replace a synced last batch as a whole, header and all, look like a batch that was never
 written; only the peers can tell. A log restored from an older copy likewise.
@@ -23,7 +26,7 @@ from bankd.raft.messages import Entry, HardState
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.outline import Outline
-from bankd.storage.records import SECTOR_BYTES, Place, Record
+from bankd.storage.records import SECTOR_BYTES, Base, Place, Record
 from bankd.storage.scan import Rot, Sound, Unfinished, first_place, is_zero, scan
 from bankd.storage.segment import SegmentHeader, damaged, decode_header, sequence_of
 from bankd.types import LogIndex
@@ -40,16 +43,17 @@ class TornTail:
 
 @attrs.frozen
 class Recovered:
-    """What the log remembers. `entries` are contiguous from index 1 on."""
+    """What the log remembers. `entries` are contiguous, from behind `base_index` on."""
 
     hard_state: HardState
     entries: tuple[Entry, ...]
     torn: TornTail | None = None
+    base_index: LogIndex = LogIndex(0)
 
     @property
     def is_empty(self) -> bool:
         """Nothing was ever written: the node's first start, or one that ended before its first write."""
-        return not self.entries and self.hard_state == HardState()
+        return not self.entries and not self.base_index and self.hard_state == HardState()
 
 
 @attrs.frozen
@@ -86,15 +90,27 @@ class Replay:
 
     outline: Outline = attrs.field(factory=Outline)
     entries: list[Entry] = attrs.field(factory=list)
+    base_index: LogIndex = LogIndex(0)
 
     def apply(self, record: Record) -> str | None:
         """Take in one record; return what was expected instead if it cannot follow."""
         if (expected := self.outline.take(record)) is not None:
             return expected
         if isinstance(record, Entry):
-            del self.entries[record.index - 1 :]
-            self.entries.append(record)
+            self._append(record)
+        elif isinstance(record, Base):
+            self.begin_behind(record.index)
         return None
+
+    def _append(self, entry: Entry) -> None:
+        if entry.index <= self.base_index:  # it replaced what was in a segment that is deleted
+            self.begin_behind(LogIndex(entry.index - 1))
+        del self.entries[entry.index - self.base_index - 1 :]
+        self.entries.append(entry)
+
+    def begin_behind(self, index: LogIndex) -> None:
+        self.entries.clear()
+        self.base_index = index
 
 
 @attrs.frozen
@@ -107,8 +123,10 @@ class SegmentEnd:
     last_batch: LastBatch | None
 
 
-def read_log(disk: Disk, directory: Path, identity: Identity) -> LogRead:
+def read_log(disk: Disk, directory: Path, identity: Identity, covered_index: LogIndex = LogIndex(0)) -> LogRead:
     """Read the whole log in `directory`. Holds one segment's bytes and all entries in memory.
+
+    `covered_index`: a snapshot stands for the entries up to there, so that the log need not hold them.
 
     Raises:
       LogDamaged: the log is not what was written, and no unfinished write explains it.
@@ -123,6 +141,9 @@ def read_log(disk: Disk, directory: Path, identity: Identity) -> LogRead:
     for position, path in enumerate(paths):
         data = read_file(disk, path)
         header = decode_header(data, path, identity)
+        if not position and header.sequence > 1:
+            replay.begin_behind(LogIndex(header.first_index - 1))
+            outline.next_index, number, running_crc = header.first_index, header.first_batch, header.running_crc
         if (expected := misplaced(header, outline.next_index, number, running_crc)) is not None:
             raise damaged(path, 0, expected)
         end = _read_segment(path, data, header, replay)
@@ -131,7 +152,11 @@ def read_log(disk: Disk, directory: Path, identity: Identity) -> LogRead:
         if not end.sealed:
             unused = _unused_after(disk, path, end, paths[position + 1 :], identity)
             tail = Tail(path, header.capacity, end.place, header.sequence, outline.next_index)
-            recovered = Recovered(outline.hard_state, tuple(replay.entries), end.torn)
+            if replay.base_index > covered_index:
+                raise damaged(
+                    paths[0], 0, f"a log that goes on behind index {covered_index}, not behind {replay.base_index}"
+                )
+            recovered = Recovered(outline.hard_state, tuple(replay.entries), end.torn, replay.base_index)
             return LogRead(recovered, tail, last_batch, unused)
     raise damaged(directory, 0, f"a segment after {paths[-1].name}, which is sealed")
 
@@ -154,7 +179,7 @@ def _segment_paths(disk: Disk, directory: Path) -> list[Path]:
     paths = [directory / name for name in segment_names(disk, directory)]
     if not paths:
         raise damaged(directory, 0, "at least one segment: a log was begun here")
-    for expected, path in enumerate(paths, start=1):
+    for expected, path in enumerate(paths, start=sequence_of(paths[0])):
         if sequence_of(path) != expected:
             raise damaged(path, 0, f"segment {expected}, not {sequence_of(path)}")
     return paths

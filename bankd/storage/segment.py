@@ -99,6 +99,13 @@ def sequence_in(name: str) -> int | None:
     return None if match is None else int(match[1])
 
 
+def first_index_of(name: str) -> LogIndex:
+    """Return the log's next index when the segment of that name was begun."""
+    match = _NAME.fullmatch(name)
+    assert match is not None, f"{name} is no segment"
+    return LogIndex(int(match[2]))
+
+
 def encode_header(header: SegmentHeader, identity: Identity) -> bytes:
     node_id = identity.node_id.encode()
     fixed = _HEADER.pack(

@@ -11,24 +11,35 @@ A roll, in the order that every crash survives:
 So a sealed segment always has a next one, and a missing last segment shows. A crash between 1 and 2
 leaves an untouched segment behind an unsealed one: `open` removes it.
 
-Limits: nothing is deleted yet; a prefix may go once a durable snapshot covers it.
+Every segment begins with the hard state, so that those before it may be deleted (`prune`), once a snapshot covers the
+entries that they hold. The oldest goes first, and the last two stay: the last may not have come to its first batch.
 """
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from bankd.raft.messages import Entry, HardState
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
-from bankd.storage.records import EDGE, SECTOR_BYTES, Place, data_size, encode_batch, encode_seal, padded_size
+from bankd.storage.records import (
+    EDGE,
+    SECTOR_BYTES,
+    Base,
+    Place,
+    Write,
+    data_size,
+    encode_batch,
+    encode_seal,
+    padded_size,
+)
 from bankd.storage.recovery import LogRead, Recovered, read_file, read_log, segment_names
 from bankd.storage.scan import is_zero
-from bankd.storage.segment import SegmentHeader, begin, damaged, write_zeros
+from bankd.storage.segment import SegmentHeader, begin, damaged, first_index_of, write_zeros
 from bankd.storage.spare import Spare
 from bankd.types import LogIndex
 
@@ -80,6 +91,7 @@ class Wal:
         self._capacity = read.tail.capacity
         self._place = read.tail.place
         self._next_index = read.tail.next_index
+        self._hard_state = read.recovered.hard_state
         self._next = _Next.WRITE
         self._spare = Spare(disk, directory / _SPARE_NAME, options.segment_bytes)
         self._bytes_written = 0
@@ -107,23 +119,33 @@ class Wal:
         file.close()
 
     @classmethod
-    def open(cls, disk: Disk, directory: Path, identity: Identity, options: WalOptions) -> tuple["Wal", Recovered]:
+    def open(
+        cls,
+        disk: Disk,
+        directory: Path,
+        identity: Identity,
+        options: WalOptions,
+        covered_index: LogIndex = LogIndex(0),
+    ) -> tuple["Wal", Recovered]:
         """Read the log, cut off an unfinished last write, and make everything that is answered durable.
+
+        `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
 
         Raises:
           LogDamaged: damage that no unfinished write explains; nothing was changed.
           DataDirForeign: a segment is another node's, or a newer program's.
           DiskFailed, DiskFull.
         """
-        read = read_log(disk, directory, identity)
+        read = read_log(disk, directory, identity, covered_index)
         _mend(disk, read)
         return cls(disk, directory, identity, options, read), read.recovered
 
-    def write(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
+    def write(self, writes: Sequence[Write]) -> None:
         """Append `writes` as one batch, in order, without making it durable. At least one record.
 
         Entries are contiguous within a write; one whose index is not beyond the log's end replaces
-        everything from that index on. After a crash before `sync` the batch is there as a whole or not at all.
+        everything from that index on. A base comes before the entries behind it, and replaces the whole log. After a
+        crash before `sync` the batch is there as a whole or not at all.
 
         Raises:
           DiskFailed, DiskFull: what is on the disk is unknown. Never call again.
@@ -133,7 +155,8 @@ class Wal:
         # A batch that no segment can hold grows an empty one.
         if self._place.sector > 1 and not self.has_room(data_size(writes)):
             self._roll()
-        self._note_entries(writes)
+            writes = [(self._hard_state, ()), *writes]
+        self._note(writes)
         self._append(*encode_batch(self._place, writes))
         self._next = _Next.SYNC
 
@@ -160,6 +183,23 @@ class Wal:
         """
         return self._spare.fill(self._fill_step_bytes)
 
+    def prune(self, covered_index: LogIndex) -> int:
+        """Delete the segments that hold nothing behind `covered_index`, which a durable snapshot covers.
+
+        Returns how many. Any thread may call it: it looks at names alone, and never at the two segments in use.
+
+        Raises:
+          DiskFailed.
+        """
+        names = segment_names(self._disk, self._directory)[:-1]
+        deleted = 0
+        for name, following in pairwise(names):
+            if first_index_of(following) - 1 > covered_index:
+                break
+            self._disk.unlink(self._directory / name)
+            deleted += 1
+        return deleted
+
     def close(self) -> None:
         """Close the file. Does not sync."""
         self._next = _Next.NONE
@@ -175,11 +215,14 @@ class Wal:
         """Whether the next roll finds its segment prepared."""
         return self._spare.ready
 
-    def _note_entries(self, writes: Sequence[tuple[HardState | None, Sequence[Entry]]]) -> None:
-        for _, entries in writes:
+    def _note(self, writes: Sequence[Write]) -> None:
+        for hard_state, entries in writes:
+            if hard_state is not None:
+                self._hard_state = hard_state
             if entries:
                 first, last = entries[0].index, entries[-1].index
-                assert 1 <= first <= self._next_index, f"entry {first} after {self._next_index - 1}"
+                is_anew = type(entries[0]) is Base
+                assert is_anew or 1 <= first <= self._next_index, f"entry {first} after {self._next_index - 1}"
                 assert last - first == len(entries) - 1, f"entries {first} to {last} have gaps"
                 self._next_index = LogIndex(last + 1)
 

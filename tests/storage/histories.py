@@ -11,7 +11,7 @@ from bankd.sim.disk import SimDisk
 from bankd.sim.random import Stream
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
-from bankd.storage.records import Write
+from bankd.storage.records import Base, Write
 from bankd.storage.recovery import Recovered
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
@@ -50,7 +50,7 @@ def entry(index: int, term: int = 1, body: bytes | None = None) -> Entry:
     )
 
 
-def append(*entries: Entry) -> list[Write]:
+def append(*entries: Entry | Base) -> list[Write]:
     return [(None, entries)]
 
 
@@ -64,14 +64,25 @@ class State:
 
     hard_state: HardState = attrs.field(factory=HardState)
     entries: tuple[Entry, ...] = ()
+    base_index: int = 0
 
     def after(self, batch: Sequence[Write]) -> "State":
-        hard_state, entries = self.hard_state, self.entries
+        state = self
         for voted, appended in batch:
-            hard_state = voted or hard_state
+            state = attrs.evolve(state, hard_state=voted or state.hard_state)
             for new in appended:
-                entries = (*entries[: new.index - 1], new)
-        return State(hard_state, entries)
+                state = state.with_next(new)
+        return state
+
+    def with_next(self, new: Entry | Base) -> "State":
+        if isinstance(new, Base):
+            return State(self.hard_state, (), new.index)
+        return attrs.evolve(self, entries=(*self.entries[: new.index - 1 - self.base_index], new))
+
+    def behind(self, index: int) -> "State":
+        """The same without what a snapshot of that index stands for."""
+        dropped = max(0, index - self.base_index)
+        return State(self.hard_state, self.entries[dropped:], max(self.base_index, index))
 
 
 def states(history: Sequence[Sequence[Write]], before: State | None = None) -> list[State]:
@@ -83,7 +94,7 @@ def states(history: Sequence[Sequence[Write]], before: State | None = None) -> l
 
 
 def recovered_state(recovered: Recovered) -> State:
-    return State(recovered.hard_state, recovered.entries)
+    return State(recovered.hard_state, recovered.entries, recovered.base_index)
 
 
 def write_history(disk: Disk, directory: Path, history: Sequence[Sequence[Write]], options: WalOptions) -> None:
@@ -102,9 +113,9 @@ def append_history(disk: Disk, directory: Path, history: Sequence[Sequence[Write
     wal.close()
 
 
-def reopen(disk: Disk, directory: Path, options: WalOptions | None = None) -> Recovered:
-    """Open the log as a restarted node would, and close it."""
-    wal, recovered = Wal.open(disk, directory, IDENTITY, options or tiny())
+def reopen(disk: Disk, directory: Path, options: WalOptions | None = None, *, covered: int = 0) -> Recovered:
+    """Open the log as a restarted node would that has a snapshot of index `covered`, and close it."""
+    wal, recovered = Wal.open(disk, directory, IDENTITY, options or tiny(), LogIndex(covered))
     wal.close()
     return recovered
 
