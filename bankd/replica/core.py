@@ -11,6 +11,8 @@ Rules
 - A leader that is deposed answers all that it had logged with "outcome unknown" at once, and all
   that it had not with "not leader": a client that asks again elsewhere, with the same id, gets the
   truth sooner than one that waits here. What is committed already is answered by its outcome.
+- Digests are compared with the other nodes' (`comparison`). Once this node's state is known to be wrong nothing that
+  rests on it, or might, leaves any more: its driver ends the replica, and has the state fetched anew.
 - Bounds are enforced where work enters: `waiting_calls_max` writes and as many reads, which do not
   take each other's places (K13), one hand-over, `GATHERED_BYTES_MAX` held unlogged. One `ready()`
   applies and answers as much as `costs` allows, so that no backlog ever holds up heartbeats.
@@ -31,7 +33,8 @@ from bankd.raft.messages import EntryType
 from bankd.raft.ready import LeadershipTransferAborted, Persist, Ready, Role, RoleChanged
 from bankd.replica import costs, refusals
 from bankd.replica.applying import Applying, EntryCodec
-from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, Reply, Result
+from bankd.replica.comparison import Comparison, DigestNotice
+from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, ReplicaEvent, Reply, Result, without_state
 from bankd.replica.events import (
     Call,
     Calls,
@@ -39,6 +42,7 @@ from bankd.replica.events import (
     DiskSpace,
     Event,
     HandOverCall,
+    PeerMessage,
     PeerUnreachable,
     Persisted,
     ReadCall,
@@ -79,6 +83,8 @@ class Replica:
         self._reads = Reads()
         self._hand_over = HandOver()
         self._applying = Applying(ledger, codec, self._writes)
+        self._comparison = Comparison(raft, self.digest_at)
+        self._divergence_told = False
         self._apply_ns_left = 0  # of one ready(), whatever the number of its passes
         self._answer_ns_left = 0
         self._replies: list[Reply] = []
@@ -100,6 +106,11 @@ class Replica:
         return self.raft.role is Role.LEADER
 
     @property
+    def is_quarantined(self) -> bool:
+        """Whether this node's state was found to be wrong: it takes no more calls and says nothing more to its peers."""
+        return self._comparison.diverged is not None
+
+    @property
     def ticks_until_due(self) -> int:
         """The first tick from now on that may do more than count, unless another event comes before it; at least 1."""
         due = self.raft.ticks_until_due
@@ -114,12 +125,18 @@ class Replica:
     def step(self, event: Event, now_ns: int) -> None:
         """Take in one event at monotonic time `now_ns`. What follows from it is handed out by `ready`."""
         self._now_ns = now_ns
+        if self._comparison.diverged is not None:
+            self._turn_away(event)
+            return
         match event:
             case Calls(calls=calls):
                 for call in calls:
                     self._take(call)
             case Received(message=message):
-                self.raft.step(message)
+                if isinstance(message, DigestNotice):
+                    self._comparison.hear(message)
+                else:
+                    self.raft.step(message)
             case Persisted(write_seq=write_seq):
                 self.raft.persisted(write_seq)
             case Ticked():
@@ -130,6 +147,10 @@ class Replica:
                 self._disk_has_room = enough
             case _:
                 assert_never(event)
+
+    def _turn_away(self, event: Event) -> None:
+        if isinstance(event, Calls):
+            self._answer_all(event.calls, refusals.quarantined())
 
     def _take(self, call: Call) -> None:
         match call:
@@ -175,6 +196,8 @@ class Replica:
 
     def _tick(self) -> None:
         self.raft.tick()
+        if self.leads:
+            self._comparison.tick(self.ledger.applied_index)
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:
             self._expire()
@@ -199,9 +222,12 @@ class Replica:
         Raises:
           UnknownEntryVersion: a committed entry is newer than this program; the node must end (K14).
         """
+        if self._comparison.diverged is not None:
+            return self._withdraw()
         self._apply_ns_left, self._answer_ns_left = costs.APPLY_NS_MAX, costs.ANSWER_NS_MAX
         ready = self._pass(wall_ns)
-        sends, events = ready.send_now, ready.events
+        sends: tuple[PeerMessage, ...] = ready.send_now
+        events: tuple[ReplicaEvent, ...] = ready.events
         persists: tuple[Persist, ...] = () if ready.persist is None else (ready.persist,)
         for _ in range(PASSES_MAX - 1):
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
@@ -211,11 +237,34 @@ class Replica:
             events += ready.events
             if ready.persist is not None:
                 persists += (ready.persist,)
+        if self._comparison.has_news:
+            if self._comparison.diverged is not None:  # by what was applied just now
+                return self._withdraw()
+            notices, differences = self._comparison.take_news()
+            sends += notices
+            events += differences
         more = bool(self._applying.backlog) or self._reads.any_ripe
         if not (sends or persists or events or more or self._replies):
             return NO_EFFECTS
         replies, self._replies = tuple(self._replies), []
         return Effects(sends, persists, replies, events, more)
+
+    def _withdraw(self) -> Effects:
+        """The last effects of a replica whose state is wrong: answers that say nothing of it.
+
+        Entries and votes that this turn would have written are dropped with what waits for them: nobody has heard of
+        them.
+        """
+        self._replies = [without_state(reply) for reply in self._replies]
+        self._answer_all(self._writes.take_gathered(), refusals.quarantined())
+        for mark in self._writes.abandon(()):
+            self._answer(mark, refusals.outcome_unknown(None))
+        self._answer_all(self._reads.abandon(), refusals.quarantined())
+        self._hand_over.abandon(refusals.quarantined(), self._answer)
+        replies, self._replies = tuple(self._replies), []
+        diverged = None if self._divergence_told else self._comparison.diverged
+        self._divergence_told = True
+        return Effects(replies=replies, diverged=diverged)
 
     def _pass(self, wall_ns: int) -> Ready:
         if self._writes.any_gathered:
@@ -276,6 +325,8 @@ class Replica:
         self._hand_over.follow(self.raft, self._answer)
         if not write_first:
             self._apply_ns_left = self._applying.apply(self._apply_ns_left, self._replies)
+            if self._comparison.is_awaiting:
+                self._comparison.follow()
         if not self._may_propose:
             # Serving means that the no-op is committed; nothing left to apply, that every earlier stamp is seen.
             self._may_propose = self.raft.can_serve and not backlog
@@ -317,6 +368,6 @@ class Replica:
     def _answer(self, reply_to: ReplyTo, result: Result) -> None:
         self._replies.append(Reply(reply_to, result))
 
-    def _answer_all(self, calls: Sequence[WriteCall], refusal: Refusal) -> None:
+    def _answer_all(self, calls: Sequence[Call], refusal: Refusal) -> None:
         for call in calls:
             self._answer(call.reply_to, refusal)

@@ -12,9 +12,10 @@ import attrs
 from bankd.errors import Refusal
 from bankd.ledger.commands import Outcome
 from bankd.ledger.queries import Answer
-from bankd.raft.messages import Message
 from bankd.raft.ready import Persist, RaftEvent
-from bankd.replica.events import ReplyTo
+from bankd.replica import refusals
+from bankd.replica.comparison import DigestsDiffer, Diverged
+from bankd.replica.events import PeerMessage, ReplyTo
 from bankd.status import DigestReport, LeadershipMoved
 from bankd.types import LogIndex
 
@@ -38,13 +39,28 @@ class Reply(NamedTuple):  # one per call on the hot path, hence a plain tuple
     result: Result
 
 
+def without_state(reply: Reply) -> Reply:
+    """The same answer if it says nothing of this node's state; else one that doesn't."""
+    match reply.result:
+        case Refusal() | LeadershipMoved():
+            return reply
+        case ReadDone() | DigestReport():
+            return Reply(reply.reply_to, refusals.quarantined())
+        case _:
+            return Reply(reply.reply_to, refusals.outcome_unknown(None))
+
+
+ReplicaEvent = RaftEvent | DigestsDiffer
+
+
 @attrs.frozen
 class Effects:
-    send_now: tuple[Message, ...] = ()
+    send_now: tuple[PeerMessage, ...] = ()
     persists: tuple[Persist, ...] = ()
     replies: tuple[Reply, ...] = ()
-    events: tuple[RaftEvent, ...] = ()
+    events: tuple[ReplicaEvent, ...] = ()
     more: bool = False  # work is left that needs no event: call ready() again soon
+    diverged: Diverged | None = None  # once: this replica is to end, and its state to be fetched anew
 
 
 NO_EFFECTS = Effects()

@@ -12,9 +12,11 @@ import attrs
 from bankd.ledger.commands import Command
 from bankd.ledger.queries import Query
 from bankd.raft.messages import Message
+from bankd.replica.comparison import DigestNotice
 from bankd.types import LogIndex, NodeId, ReadMode
 
 ReplyTo = object
+PeerMessage = Message | DigestNotice  # all that nodes say to each other
 
 
 class WriteCall(NamedTuple):  # one per write on the hot path, hence a plain tuple
@@ -64,7 +66,7 @@ class Calls:
 
 @attrs.frozen
 class Received:
-    message: Message
+    message: PeerMessage
 
 
 @attrs.frozen

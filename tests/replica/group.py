@@ -11,11 +11,12 @@ from bankd.ledger.commands import Command, CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetBalance
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
-from bankd.raft.messages import Configuration, HardState, Message
-from bankd.raft.ready import Persist, RaftEvent
+from bankd.raft.messages import Configuration, HardState
+from bankd.raft.ready import Persist
+from bankd.replica.comparison import Diverged
 from bankd.replica.core import EntryCodec, Replica
-from bankd.replica.effects import Effects, Result
-from bankd.replica.events import TICKED, Call, Calls, Persisted, ReadCall, Received, WriteCall
+from bankd.replica.effects import Effects, ReplicaEvent, Result
+from bankd.replica.events import TICKED, Call, Calls, PeerMessage, Persisted, ReadCall, Received, WriteCall
 from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, TxId
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
@@ -41,8 +42,9 @@ class Group:
         self.cut: set[NodeId] = set()
         self.stalled: set[NodeId] = set()
         self.answers: dict[str, Result] = {}
-        self.events: list[tuple[NodeId, RaftEvent]] = []
-        self._messages: deque[Message] = deque()
+        self.events: list[tuple[NodeId, ReplicaEvent]] = []
+        self.diverged: dict[NodeId, Diverged] = {}
+        self._messages: deque[PeerMessage] = deque()
         self._writes: dict[NodeId, deque[Persist]] = {name: deque() for name in names}
         self.replicas = {name: self._make(name, names, waiting_calls_max) for name in names}
 
@@ -72,6 +74,9 @@ class Group:
         for reply_to, result in effects.replies:
             assert str(reply_to) not in self.answers, f"{reply_to} was answered twice"
             self.answers[str(reply_to)] = result
+        if effects.diverged is not None:
+            assert name not in self.diverged, f"{name} said twice that it diverged"
+            self.diverged[name] = effects.diverged
         return effects
 
     def settle(self) -> None:
