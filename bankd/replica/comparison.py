@@ -3,7 +3,7 @@
 Equal log index, equal state digest, on every node (S3). What breaks that is a bug, or memory or a snapshot that
 changed by itself; only the other nodes can tell.
 
-1. Every COMPARE_TICKS the leader names the index that it has applied, if that moved, and its digest there.
+1. Every few seconds the leader names the index that it has applied, if that moved, and its digest there.
 2. Whoever hears of it from the leader of its term tells all others its own digest there, once it has applied the
    index. It keeps the newest index that it was asked for, and no other.
 3. Every node judges itself alone: it has *diverged* where a majority of the voters, itself not among them, agree on
@@ -28,16 +28,13 @@ snapshot agree with each other.
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 import attrs
 
 from bankd.raft.messages import Configuration
-from bankd.raft.options import RaftOptions
 from bankd.raft.quorum import has_quorum
 from bankd.types import LogIndex, NodeId, Term
-
-COMPARE_TICKS: Final = 20 * RaftOptions().heartbeat_ticks  # 2 s as bankd ticks: a few dozen bytes to each node
 
 
 @attrs.frozen
@@ -90,20 +87,17 @@ class Comparison:
         self.is_awaiting = False  # an index that was asked for is not applied here
         self._standing = standing
         self._digest_at = digest_at
-        self._ticks = 0
         self._term = standing.term
         self._newest: dict[NodeId, tuple[LogIndex, bytes]] = {}  # of each member in this term, this node included
         self._reported: DigestsDiffer | None = None
         self._notices: list[DigestNotice] = []
         self._events: list[DigestsDiffer] = []
 
-    def tick(self, applied_index: LogIndex) -> None:
-        """Let one tick pass in which this node leads; begin a comparison when it is time."""
-        self._ticks += 1
-        if self._ticks % COMPARE_TICKS == 0:
-            self._enter_term()
-            if self._index_of(self._standing.node_id) < applied_index:
-                self._tell(applied_index)
+    def begin(self, applied_index: LogIndex) -> None:
+        """Compare at this index, which this node has applied as the leader, unless that was done."""
+        self._enter_term()
+        if self._index_of(self._standing.node_id) < applied_index:
+            self._tell(applied_index)
 
     def hear(self, notice: DigestNotice) -> None:
         """Take a notice from a peer."""

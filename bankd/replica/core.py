@@ -61,6 +61,7 @@ __all__ = ["EntryCodec", "Replica"]
 
 GATHERED_BYTES_MAX: Final = 64 * 1024 * 1024  # of calls that wait while a new leader takes over
 SWEEP_TICKS: Final = 4  # deadlines are coarse: a sweep over all that waits, every few ticks
+COMPARE_TICKS: Final = 10 * SWEEP_TICKS  # 20 heartbeats, 2 s as bankd ticks: a few dozen bytes between any two nodes
 PASSES_MAX: Final = 3  # of one ready(): what the first pass releases, the second may propose, the third empties
 
 
@@ -125,13 +126,9 @@ class Replica:
     def step(self, event: Event, now_ns: int) -> None:
         """Take in one event at monotonic time `now_ns`. What follows from it is handed out by `ready`."""
         self._now_ns = now_ns
-        if self._comparison.diverged is not None:
-            self._turn_away(event)
-            return
         match event:
             case Calls(calls=calls):
-                for call in calls:
-                    self._take(call)
+                self._take_all(calls)
             case Received(message=message):
                 if isinstance(message, DigestNotice):
                     self._comparison.hear(message)
@@ -148,9 +145,12 @@ class Replica:
             case _:
                 assert_never(event)
 
-    def _turn_away(self, event: Event) -> None:
-        if isinstance(event, Calls):
-            self._answer_all(event.calls, refusals.quarantined())
+    def _take_all(self, calls: Sequence[Call]) -> None:
+        if self.is_quarantined:
+            self._answer_all(calls, refusals.quarantined())
+            return
+        for call in calls:
+            self._take(call)
 
     def _take(self, call: Call) -> None:
         match call:
@@ -196,11 +196,11 @@ class Replica:
 
     def _tick(self) -> None:
         self.raft.tick()
-        if self.leads:
-            self._comparison.tick(self.ledger.applied_index)
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:
             self._expire()
+            if self._ticks % COMPARE_TICKS == 0 and self.leads:
+                self._comparison.begin(self.ledger.applied_index)
 
     def _expire(self) -> None:
         leader_id = self.raft.leader_id

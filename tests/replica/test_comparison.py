@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from bankd.raft.messages import Configuration
-from bankd.replica.comparison import COMPARE_TICKS, Comparison, DigestNotice, DigestsDiffer, Diverged
+from bankd.replica.comparison import Comparison, DigestNotice, DigestsDiffer, Diverged
 from bankd.types import LogIndex, NodeId, Term
 
 OURS, THEIRS, THIRD = (bytes([kind]) * 16 for kind in (1, 2, 3))
@@ -136,8 +136,7 @@ def test_learners_count_for_nobody() -> None:
 
 def test_leader_is_outvoted_like_anybody() -> None:
     bench = Bench(Seat(leader_id=N1), applied=X)
-    for _ in range(COMPARE_TICKS):
-        bench.comparison.tick(X)
+    bench.comparison.begin(X)
     bench.hear(N2, THEIRS)
     assert bench.comparison.diverged is None
     bench.hear(N3, THEIRS)
@@ -261,12 +260,13 @@ def test_index_that_this_node_has_forgotten_is_not_told() -> None:
     assert not comparison.has_news
 
 
-def test_leader_asks_every_few_seconds_and_only_if_its_applied_index_moved() -> None:
+def test_leader_asks_only_if_its_applied_index_moved() -> None:
     bench = Bench(Seat(leader_id=N1))
-    for tick in range(1, 4 * COMPARE_TICKS + 1):
-        bench.comparison.tick(LogIndex(7 if tick < 3 * COMPARE_TICKS else 9))
-        told = bench.told()
-        assert told == {COMPARE_TICKS: [(N2, 7), (N3, 7)], 3 * COMPARE_TICKS: [(N2, 9), (N3, 9)]}.get(tick, [])
+    told = []
+    for applied in (7, 7, 9):
+        bench.comparison.begin(LogIndex(applied))
+        told.append(bench.told())
+    assert told == [[(N2, 7), (N3, 7)], [], [(N2, 9), (N3, 9)]]
 
 
 def test_leader_asks_again_in_a_new_term() -> None:
@@ -274,14 +274,12 @@ def test_leader_asks_again_in_a_new_term() -> None:
     bench = Bench(Seat(leader_id=N1))
     for term in (TERM, Term(6)):
         bench.seat.term = term
-        for _ in range(COMPARE_TICKS):
-            bench.comparison.tick(X)
+        bench.comparison.begin(X)
         assert bench.told() == [(N2, X), (N3, X)]
 
 
 def test_single_voter_has_nobody_to_tell() -> None:
     bench = Bench(Seat(leader_id=N1, configuration=Configuration(ids("1"))))
-    for _ in range(COMPARE_TICKS):
-        bench.comparison.tick(X)
+    bench.comparison.begin(X)
     assert bench.told() == []
     assert bench.comparison.diverged is None
