@@ -27,7 +27,7 @@ from bankd.replica.comparison import DigestsDiffer
 from bankd.replica.core import Replica
 from bankd.replica.effects import ReadDone, ReplicaEvent, Reply, Result
 from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerMessage, PeerUnreachable
-from bankd.status import NodeStatus
+from bankd.status import NodeStatus, SnapshotTaken
 from bankd.storage.data_dir import Identity
 from bankd.types import NodeId
 from bankd.wire.frames import FrameKind, encode_frame
@@ -135,6 +135,7 @@ class Node:
         if isinstance(result, Refusal):
             self.refuse(call.sender, call.call_id, call.method, result)
             return
+        assert not isinstance(result, SnapshotTaken), "a snapshot was asked for by nobody"
         if isinstance(result, ReadDone):
             answer, index, age_ms = result.answer, result.index, result.age_ms
             body = encode_response(call.method, call.request, answer, index=index, age_ms=age_ms)

@@ -29,15 +29,17 @@ import attrs
 from bankd.errors import Refusal
 from bankd.ledger.state import Ledger
 from bankd.raft.core import NotLeader, ProposalRefused, Raft
-from bankd.raft.messages import EntryType
+from bankd.raft.messages import EntryType, SnapshotRef
 from bankd.raft.ready import LeadershipTransferAborted, Persist, Ready, Role, RoleChanged
 from bankd.replica import costs, refusals
-from bankd.replica.applying import Applying, EntryCodec
+from bankd.replica.applying import Applied, Applying, EntryCodec
 from bankd.replica.comparison import Comparison, DigestNotice
 from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, ReplicaEvent, Reply, Result, without_state
 from bankd.replica.events import (
     Call,
     Calls,
+    ChunkKept,
+    ChunkRead,
     DigestCall,
     DiskSpace,
     Event,
@@ -48,16 +50,21 @@ from bankd.replica.events import (
     ReadCall,
     Received,
     ReplyTo,
+    SnapshotCall,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotSealed,
     Ticked,
     WriteCall,
 )
 from bankd.replica.handover import HandOver
 from bankd.replica.reads import Reads
+from bankd.replica.snapshots import NO_SNAPSHOTS, SnapshotPolicy, Snapshots
 from bankd.replica.writes import ENTRY_BYTES_MAX, Writes, split_by_bytes
 from bankd.status import DigestReport
 from bankd.types import Bounded, Lease, Linearizable, LogIndex, TimeNs
 
-__all__ = ["EntryCodec", "Replica"]
+__all__ = ["Applied", "EntryCodec", "Replica", "SnapshotPolicy"]
 
 GATHERED_BYTES_MAX: Final = 64 * 1024 * 1024  # of calls that wait while a new leader takes over
 SWEEP_TICKS: Final = 4  # deadlines are coarse: a sweep over all that waits, every few ticks
@@ -71,10 +78,14 @@ class Replica:
         *,
         raft: Raft,
         ledger: Ledger,
+        applied: Applied,
         codec: EntryCodec,
         waiting_calls_max: int,
         entry_bytes_max: int = ENTRY_BYTES_MAX,
+        snapshot_policy: SnapshotPolicy = NO_SNAPSHOTS,
+        snapshot: SnapshotRef | None = None,
     ) -> None:
+        """`applied` belongs to `ledger`; `snapshot` is the newest that is durable here, as given to `raft`."""
         self.raft = raft
         self.ledger = ledger
         self._codec = codec
@@ -83,9 +94,10 @@ class Replica:
         self._writes = Writes()
         self._reads = Reads()
         self._hand_over = HandOver()
-        self._applying = Applying(ledger, codec, self._writes)
+        self._applying = Applying(ledger, applied, codec, self._writes)
         self._comparison = Comparison(raft, self.digest_at)
         self._divergence_told = False
+        self.snapshots = Snapshots(snapshot_policy, raft, self._applying, snapshot)
         self._apply_ns_left = 0  # of one ready(), whatever the number of its passes
         self._answer_ns_left = 0
         self._replies: list[Reply] = []
@@ -100,7 +112,7 @@ class Replica:
     @property
     def waiting_calls(self) -> int:
         """Calls taken in and not yet answered."""
-        return self._writes.count + self._reads.count + self._hand_over.count
+        return self._writes.count + self._reads.count + self._hand_over.count + self.snapshots.count
 
     @property
     def leads(self) -> bool:
@@ -143,7 +155,32 @@ class Replica:
             case DiskSpace(enough=enough):
                 self._disk_has_room = enough
             case _:
-                assert_never(event)
+                self._step_snapshot(event)
+
+    def _step_snapshot(self, event: SnapshotSealed | SnapshotFailed | ChunkRead | ChunkKept | SnapshotReceived) -> None:
+        match event:
+            case SnapshotSealed():
+                self.snapshots.sealed(event, self._answer)
+            case SnapshotFailed():
+                self.snapshots.failed(event, self._answer)
+            case ChunkRead(wanted=wanted, data=None):
+                self.raft.chunk_unreadable(wanted)
+                self.snapshots.unreadable(wanted.snapshot)
+            case ChunkRead(wanted=wanted, data=bytes() as data):
+                self.raft.send_chunk(wanted, data)
+            case ChunkKept(snapshot=snapshot, received_bytes=received_bytes):
+                self.raft.chunk_kept(snapshot, received_bytes)
+            case SnapshotReceived():
+                self._install(event)
+            case _:
+                raise AssertionError(f"{event} is no event of a snapshot")
+
+    def _install(self, event: SnapshotReceived) -> None:
+        """Put the leader's state in the place of ours, unless the log has come as far by itself meanwhile."""
+        if self.raft.install(event.snapshot, event.configuration):
+            self.ledger = event.ledger
+            self._applying.restart(event.ledger, Applied(event.snapshot.term, event.configuration_body))
+        self.snapshots.became_durable(event.snapshot, event.covered_index)
 
     def _take_all(self, calls: Sequence[Call]) -> None:
         if self.is_quarantined:
@@ -160,6 +197,8 @@ class Replica:
                 self._take_read(call)
             case HandOverCall():
                 self._hand_over.begin(call, self.raft, self._answer)
+            case SnapshotCall():
+                self.snapshots.ask(call, self._answer)
             case _:
                 assert_never(call)
 
@@ -211,6 +250,7 @@ class Replica:
         for call in self._reads.expire(self._now_ns):
             self._answer(call.reply_to, refusals.deadline_passed(leader_id))
         self._hand_over.expire(self._now_ns, self._answer)
+        self.snapshots.expire(self._now_ns, self._answer, refusals.snapshot_under_way())
 
     # Effects out
 
@@ -228,6 +268,7 @@ class Replica:
         ready = self._pass(wall_ns)
         sends: tuple[PeerMessage, ...] = ready.send_now
         events: tuple[ReplicaEvent, ...] = ready.events
+        chunks_wanted, chunks_received = ready.chunks_wanted, ready.chunks_received
         persists: tuple[Persist, ...] = () if ready.persist is None else (ready.persist,)
         for _ in range(PASSES_MAX - 1):
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
@@ -235,6 +276,8 @@ class Replica:
             ready = self._pass(wall_ns)
             sends += ready.send_now
             events += ready.events
+            chunks_wanted += ready.chunks_wanted
+            chunks_received += ready.chunks_received
             if ready.persist is not None:
                 persists += (ready.persist,)
         if self._comparison.has_news:
@@ -244,10 +287,11 @@ class Replica:
             sends += notices
             events += differences
         more = bool(self._applying.backlog) or self._reads.any_ripe
-        if not (sends or persists or events or more or self._replies):
+        due = self.snapshots.freeze(self.ledger) if self.snapshots.is_due else None
+        if not (sends or persists or events or more or self._replies or chunks_wanted or chunks_received or due):
             return NO_EFFECTS
         replies, self._replies = tuple(self._replies), []
-        return Effects(sends, persists, replies, events, more)
+        return Effects(sends, persists, replies, events, due, chunks_wanted, chunks_received, more)
 
     def _withdraw(self) -> Effects:
         """The last effects of a replica whose state is wrong: answers that say nothing of it.
@@ -261,6 +305,7 @@ class Replica:
             self._answer(mark, refusals.outcome_unknown(None))
         self._answer_all(self._reads.abandon(), refusals.quarantined())
         self._hand_over.abandon(refusals.quarantined(), self._answer)
+        self.snapshots.abandon(refusals.quarantined(), self._answer)
         replies, self._replies = tuple(self._replies), []
         diverged = None if self._divergence_told else self._comparison.diverged
         self._divergence_told = True

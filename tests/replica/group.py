@@ -17,10 +17,10 @@ from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, Entry, HardState
 from bankd.raft.ready import Persist
 from bankd.replica.comparison import DigestNotice, Diverged
-from bankd.replica.core import EntryCodec, Replica
+from bankd.replica.core import Applied, EntryCodec, Replica
 from bankd.replica.effects import Effects, ReplicaEvent, Result
 from bankd.replica.events import TICKED, Call, Calls, PeerMessage, Persisted, ReadCall, Received, WriteCall
-from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, TxId
+from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, Term, TxId
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
 from bankd.wire.methods import Method
@@ -78,7 +78,13 @@ class Group:
             random=NoChance(),
         )
         codec = EntryCodec(encode_batch_head, decode_batch)
-        return Replica(raft=raft, ledger=Ledger(), codec=codec, waiting_calls_max=self._waiting_calls_max)
+        return Replica(
+            raft=raft,
+            ledger=Ledger(),
+            applied=Applied(Term(0), b""),
+            codec=codec,
+            waiting_calls_max=self._waiting_calls_max,
+        )
 
     def restart(self, name: NodeId) -> None:
         """End a node with the writes that are under way, and start it on what is durable."""

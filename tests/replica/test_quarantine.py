@@ -12,8 +12,8 @@ from bankd.replica import core, costs, refusals
 from bankd.replica.comparison import DigestNotice, DigestsDiffer
 from bankd.replica.core import COMPARE_TICKS, SWEEP_TICKS
 from bankd.replica.effects import Effects, ReadDone, Reply, Result, without_state
-from bankd.replica.events import TICKED, DigestCall, HandOverCall, Received
-from bankd.status import DigestReport
+from bankd.replica.events import TICKED, DigestCall, HandOverCall, Received, SnapshotCall
+from bankd.status import DigestReport, SnapshotTaken
 from bankd.types import AccountId, AtLeast, LogIndex, NodeId, Stale, Term
 from tests.replica.group import ELECTION_TICKS, NEVER_NS, Group, calls, create, transfer, write_call
 
@@ -195,6 +195,7 @@ def test_every_call_that_waits_is_answered_and_nothing_else_leaves() -> None:
     group.read(N1, "linearizable", "a")
     group.read(N1, "at_least", "a", mode=AtLeast(FAR))
     group.step(N1, calls(DigestCall("digest", FAR, NEVER_NS), HandOverCall("hand_over", N2, NEVER_NS)))
+    group.step(N1, calls(SnapshotCall("snapshot", NEVER_NS)))
     leader = group.replicas[N1]
     leader.step(calls(write_call("gathered", create("d"))), group.now_ns)
     for sender in (N2, N3):
@@ -205,7 +206,9 @@ def test_every_call_that_waits_is_answered_and_nothing_else_leaves() -> None:
     assert effects == Effects(replies=effects.replies, diverged=group.diverged[N1])
     reasons = {mark: refusal(group, mark).reason for mark in group.answers.keys() - before}
     assert reasons.pop("logged") == "OUTCOME_UNKNOWN"
-    assert reasons == dict.fromkeys(("gathered", "linearizable", "at_least", "digest", "hand_over"), "QUARANTINED")
+    assert reasons == dict.fromkeys(
+        ("gathered", "linearizable", "at_least", "digest", "hand_over", "snapshot"), "QUARANTINED"
+    )
     assert leader.waiting_calls == 0
 
 
@@ -215,6 +218,7 @@ def test_every_call_that_waits_is_answered_and_nothing_else_leaves() -> None:
         (AccountCreated(True, LogIndex(7)), "OUTCOME_UNKNOWN"),
         (ReadDone(BalanceFound(7), LogIndex(7)), "QUARANTINED"),
         (DigestReport(LogIndex(7), WRONG, 0), "QUARANTINED"),
+        (SnapshotTaken(LogIndex(7), Term(1), 7, WRONG), "QUARANTINED"),
         (refusals.overloaded(), "OVERLOADED"),
     ],
 )
