@@ -33,6 +33,7 @@ class ReadDone:
 
 
 Result = Outcome | ReadDone | DigestReport | LeadershipMoved | SnapshotTaken | Refusal
+ReplicaEvent = RaftEvent | DigestsDiffer  # for logs
 
 
 class Reply(NamedTuple):  # one per call on the hot path, hence a plain tuple
@@ -49,9 +50,6 @@ def without_state(reply: Reply) -> Reply:
             return Reply(reply.reply_to, refusals.quarantined())
         case _:
             return Reply(reply.reply_to, refusals.outcome_unknown(None))
-
-
-ReplicaEvent = RaftEvent | DigestsDiffer
 
 
 @attrs.frozen(eq=False)
