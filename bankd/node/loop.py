@@ -23,7 +23,7 @@ from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
 from bankd.replica.core import Replica
-from bankd.replica.effects import ReplicaEvent, Reply
+from bankd.replica.effects import Effects, ReplicaEvent, Reply
 from bankd.replica.events import Event, PeerMessage, Persisted
 
 LONE_CALLS_MAX: Final = 1
@@ -35,6 +35,7 @@ class Outside(Protocol):
     def send(self, messages: Sequence[PeerMessage]) -> None: ...  # one send per connection
     def reply(self, replies: Sequence[Reply]) -> None: ...
     def observe(self, events: Sequence[ReplicaEvent]) -> None: ...
+    def keep(self, effects: Effects) -> None: ...  # what concerns snapshots
 
 
 def monotonic_ns() -> int:
@@ -109,6 +110,8 @@ class ReplicaLoop:
             self._outside.reply(effects.replies)
         if effects.events:
             self._outside.observe(effects.events)
+        if effects.snapshot_due is not None or effects.chunks_wanted or effects.chunks_received:
+            self._outside.keep(effects)
         for persist in effects.persists:  # last: it may take the time of a sync
             self.disk.submit(persist)
         return effects.more

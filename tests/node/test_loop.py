@@ -9,7 +9,7 @@ from bankd.errors import DiskFailed
 from bankd.node.disk import Committer, OnDurable, OnFailed
 from bankd.node.loop import ReplicaLoop
 from bankd.raft.ready import Persist
-from bankd.replica.effects import ReplicaEvent, Reply
+from bankd.replica.effects import Effects, ReplicaEvent, Reply
 from bankd.replica.events import TICKED, Calls, DigestCall, PeerMessage
 from bankd.types import LogIndex, NodeId
 from tests.replica.group import ELECTION_TICKS, Group
@@ -35,6 +35,9 @@ class Nowhere:
 
     def observe(self, events: Sequence[ReplicaEvent]) -> None:
         assert self.breaks_on != "observe", "planted"
+
+    def keep(self, effects: Effects) -> None:
+        assert self.breaks_on != "keep", "planted"
 
 
 class Quick:
