@@ -105,7 +105,7 @@ def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str], found: Recovered
     hard_state = HardState(term=FIRST_TERM)
     wal.write([(hard_state, (entry,))])
     wal.sync()
-    return Recovered(hard_state=hard_state, entries=(entry,), torn=found.torn)
+    return attrs.evolve(found, hard_state=hard_state, entries=(entry,))
 
 
 def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, str]]:
