@@ -1,32 +1,33 @@
 """Term and vote a second time, beside the log: so that a log that lies is found out, and what it forgot is not lost.
 
 `wal/STATE` holds two slots of one sector each. A write goes to the slot that does not hold the newest one, so that
-a crash leaves that. All numbers are little-endian.
+a crash leaves that. Every start makes the file anew (framed_file.py), with one slot: so of a process that was killed, or whose
+sync failed, nothing is left behind that reads well and is not on the disk. All numbers are little-endian.
 
     slot   u8 edge · magic · u32 version · u64 cluster id · u64 incarnation · u64 sequence · u64 boots · u64 term
            · u8 bytes of node id · u8 bytes of the vote · node id · the node voted for · zeros
            · u32 CRC32C of all that · u8 edge
 
-Writes count from 0 in `sequence`; an even one stands in the first slot, an odd one in the second. `boots` counts the
-starts of the node: two processes of one directory never share a number, so that peers can tell an older copy of it.
+The writes to a file count from 0 in `sequence`; an even one stands in the first slot, an odd one in the second. `boots`
+counts the starts of the node: two processes of one directory never share a number, so that peers can tell an older copy.
 
 Rules:
 - Term and vote reach the log first, then the copy, and only then an answer. So a copy that is behind a sound log was
   interrupted by a crash, and one that is ahead of it proves that the log lost what it had synced.
-- Torn is told from rotten by the edges, of which a slot has one value in one write and another in the next: a disk writes a
-  sector from its front or from its back (damage.py), so a torn one has two different edges of those that we write. A flipped
-  bit makes none of another. A torn slot was being written over the older one; a rotten one may have held the newest.
-- `doubt` says that the newest slot that reads well may not be the newest written. Then the copy is good enough to
-  convict the log, and not to stand in for it; with a sound log it is made anew.
+- Both edges of a slot have one value in one write, and another in the next write to it; at first they are zeros. A write
+  that was completed has left none of the old ones, and no flipped bit brings one back. So a slot that does not read well is
+  harmless as long as it has an old edge: what it may hold is a write that a crash interrupted, or an older one than the
+  other slot's. Without one it may have held the newest.
+- `doubt` says that: the newest slot that reads well may not be the newest written. Then the copy is good enough to
+  convict the log, and not to stand in for it.
 
 Limits: a sector that a disk never wrote, though it said so, is noticed only one write later. With both slots lost `boots`
 begins anew, which peers take for an older copy.
 """
 
 import struct
-from enum import Enum, auto
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 import attrs
 import google_crc32c
@@ -61,9 +62,6 @@ class Slot:
     boots: int
     hard_state: HardState
 
-    def next(self, boots: int, hard_state: HardState) -> "Slot":
-        return Slot(self.owner, self.sequence + 1, boots, hard_state)
-
 
 @attrs.frozen
 class StateFound:
@@ -73,42 +71,28 @@ class StateFound:
     doubt: str | None
 
 
-class _Unsound(Enum):
-    UNWRITTEN = auto()
-    TORN = auto()
-    ROTTEN = auto()
-
-
 class StateFile:
     """The copy of one node, open for writing. Owned by its log."""
 
     def __init__(self, file: DiskFile, newest: Slot) -> None:
-        """See `open`."""
+        """See `begin`."""
         self._file = file
         self._newest = newest
 
     @classmethod
-    def open(
+    def begin(
         cls, disk: Disk, directory: Path, identity: Identity, found: StateFound, hard_state: HardState
     ) -> "StateFile":
-        """Count one more start, and renew the copy of what the log says; both are durable on return.
+        """Make the copy of what a sound log says, and count one more start than was `found`; durable on return.
 
         Raises:
           DiskFailed, DiskFull.
         """
         path = directory / NAME
-        if found.newest is None or found.doubt is not None:
-            # The slot that was lost may have counted one more.
-            boots = 0 if found.newest is None else found.newest.boots + 1
-            first = Slot(Owner.of(identity), 0, boots + 1, hard_state)
-            replace_file(disk, path, encode_slot(first).ljust(STATE_BYTES, b"\0"))
-            return cls(disk.open(path), first)
-        disk.fsync_dir(directory)  # whoever made the name may have been killed before it had done this
-        state = cls(disk.open(path), found.newest)
-        # Again, before the other slot is written over: a sync that failed may have left it in the page cache alone.
-        state._put(found.newest)
-        state._put(found.newest.next(found.newest.boots + 1, hard_state))
-        return state
+        boots = 1 if found.newest is None else found.newest.boots + 1
+        first = Slot(Owner.of(identity), 0, boots, hard_state)
+        replace_file(disk, path, encode_slot(first).ljust(STATE_BYTES, b"\0"))
+        return cls(disk.open(path), first)
 
     @property
     def hard_state(self) -> HardState:
@@ -125,15 +109,13 @@ class StateFile:
         Raises:
           DiskFailed: never call again.
         """
-        self._put(self._newest.next(self.boots, hard_state))
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _put(self, slot: Slot) -> None:
+        slot = attrs.evolve(self._newest, sequence=self._newest.sequence + 1, hard_state=hard_state)
         self._file.pwrite(encode_slot(slot), slot.sequence % SLOTS * SECTOR_BYTES)
         self._file.sync()
         self._newest = slot
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def read_state(disk: Disk, directory: Path, identity: Identity) -> StateFound:
@@ -161,16 +143,18 @@ def look_at_state(data: bytes, path: Path) -> StateFound:
     Raises:
       DataDirForeign: a newer program wrote them.
     """
-    slots = [_read_slot(data, number, path) for number in range(SLOTS)]
-    sound = [slot for slot in slots if isinstance(slot, Slot)]
-    if not sound:
+    sectors = [data[at : at + SECTOR_BYTES] for at in range(0, STATE_BYTES, SECTOR_BYTES)]
+    slots = [_read_slot(sector, number, path) for number, sector in enumerate(sectors)]
+    newest = max(filter(None, slots), key=lambda slot: slot.sequence, default=None)
+    if newest is None:
         return StateFound(None, f"a sound slot in {path}, not two that are none")
-    newest = max(sound, key=lambda slot: slot.sequence)
     if len(data) != STATE_BYTES:
         return StateFound(newest, f"{STATE_BYTES} bytes of {path}, not {len(data)}")
     number = 1 - newest.sequence % SLOTS
-    if not _may_stand_beside(newest, slots[number]):
-        return StateFound(newest, f"write {newest.sequence - 1} or a torn one in slot {number} of {path}")
+    if not _is_older(slots[number], sectors[number], newest):
+        return StateFound(
+            newest, f"write {newest.sequence - 1} in slot {number} of {path}, or the beginning of the next"
+        )
     return StateFound(newest, None)
 
 
@@ -199,37 +183,22 @@ def _edge_of(sequence: int) -> int:
     return _EDGES[sequence // SLOTS % len(_EDGES)]  # the next write to the same slot has the other one
 
 
-def _may_stand_beside(newest: Slot, other: Slot | _Unsound) -> bool:
-    match other:
-        case Slot():
-            return other.sequence == newest.sequence - 1 and other.owner == newest.owner
-        case _Unsound.UNWRITTEN:
-            return newest.sequence == 0
-        case _Unsound.TORN:
-            return True
-        case _Unsound.ROTTEN:
-            return False
-        case _:
-            assert_never(other)
+def _is_older(slot: Slot | None, sector: bytes, newest: Slot) -> bool:
+    """Whether a slot, sound or not, surely holds no write that was completed after `newest`."""
+    if slot is not None:
+        return slot.sequence == newest.sequence - 1 and slot.owner == newest.owner
+    before = _edge_of(newest.sequence - 1) if newest.sequence else 0
+    return before in (sector[0], sector[-1])
 
 
-def _read_slot(data: bytes, number: int, path: Path) -> Slot | _Unsound:
-    sector = data[number * SECTOR_BYTES : (number + 1) * SECTOR_BYTES]
+def _read_slot(sector: bytes, number: int, path: Path) -> Slot | None:
     if len(sector) < SECTOR_BYTES:
-        return _Unsound.ROTTEN  # the file was made in one piece
+        return None
     crc, back = _TRAILER.unpack_from(sector, _COVERED_BYTES)
     if crc != google_crc32c.value(sector[:_COVERED_BYTES]) or back != sector[0]:
-        return _why_unsound(sector)
+        return None
     slot = _decode_slot(sector, path)
-    return slot if sector[0] == _edge_of(slot.sequence) and slot.sequence % SLOTS == number else _Unsound.ROTTEN
-
-
-def _why_unsound(sector: bytes) -> _Unsound:
-    if not any(sector):
-        return _Unsound.UNWRITTEN
-    front, back = sector[0], sector[-1]
-    is_torn = front != back and {front, back} <= {0, *_EDGES}
-    return _Unsound.TORN if is_torn else _Unsound.ROTTEN
+    return slot if sector[0] == _edge_of(slot.sequence) and slot.sequence % SLOTS == number else None
 
 
 def _decode_slot(sector: bytes, path: Path) -> Slot:

@@ -153,7 +153,7 @@ class Wal:
         if found.newest is not None:
             _require_remembered(directory, hard_state, found.newest)
         _mend(disk, read)
-        state = StateFile.open(disk, directory, identity, found, hard_state)
+        state = StateFile.begin(disk, directory, identity, found, hard_state)
         wal = cls(disk, directory, identity, options, read, state)
         return wal, attrs.evolve(read.recovered, boots=state.boots)
 
