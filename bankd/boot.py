@@ -119,7 +119,7 @@ def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str], found: Recovered
     hard_state = HardState(term=FIRST_TERM)
     wal.write([(hard_state, (entry,))])
     wal.sync()
-    return Recovered(hard_state=hard_state, entries=(entry,), torn=found.torn)
+    return attrs.evolve(found, hard_state=hard_state, entries=(entry,))
 
 
 def _led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered:

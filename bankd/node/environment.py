@@ -17,7 +17,7 @@ import trio
 from bankd.errors import AddressUnusable, DiskFailed
 from bankd.node.descriptors import raise_open_files_max
 from bankd.node.disk import Committer, OnDurable, OnFailed
-from bankd.storage.disk import Disk, OsDisk, disk_failure
+from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.group_commit import GroupCommit
 from bankd.storage.wal import Wal
 
@@ -131,11 +131,7 @@ async def free_bytes_in_thread(path: str) -> int:
     Raises:
       DiskFailed: the file system does not say.
     """
-    try:
-        stat = await trio.to_thread.run_sync(os.statvfs, path, abandon_on_cancel=True)
-    except OSError as error:
-        raise disk_failure(error, "statvfs", Path(path)) from error
-    return stat.f_bavail * stat.f_frsize
+    return await trio.to_thread.run_sync(OsDisk().free_bytes, Path(path), abandon_on_cancel=True)
 
 
 def start_group_commit(wal: Wal, on_durable: OnDurable, on_failed: OnFailed) -> Committer:

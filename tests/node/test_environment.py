@@ -121,7 +121,7 @@ def test_file_system_that_does_not_say_its_free_space_ends_the_node_with_words()
         host = world.hosts[N1]
         host.may_fail = True
         await world.start("n1")
-        host.free_bytes = DiskFailed("data: statvfs failed")
+        host.free_bytes = DiskFailed("data: free_bytes failed")
         await host.stopped.wait()
         assert isinstance(innermost(host.failure or Exception()), DiskFailed)
 
@@ -130,7 +130,7 @@ def test_file_system_that_does_not_say_its_free_space_ends_the_node_with_words()
 
 async def test_missing_directory_is_a_failed_disk(tmp_path: Path) -> None:
     assert await free_bytes_in_thread(str(tmp_path)) > 0
-    with pytest.raises(DiskFailed, match="statvfs failed"):
+    with pytest.raises(DiskFailed, match="free_bytes failed"):
         await free_bytes_in_thread(str(tmp_path / "missing"))
 
 

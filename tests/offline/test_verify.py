@@ -27,7 +27,8 @@ from bankd.offline.verify import run, verify
 from bankd.pb import entry_pb2
 from bankd.raft.messages import Entry, EntryType
 from bankd.storage.data_dir import DataDir
-from bankd.storage.identity import Identity, encode_meta, framed
+from bankd.storage.framed_file import framed
+from bankd.storage.identity import Identity, encode_meta
 from bankd.storage.lock import nodes_kept_away
 from bankd.storage.records import SECTOR_BYTES, Write
 from bankd.storage.wal import WalOptions

@@ -25,11 +25,14 @@ from tests.storage.histories import (
     new_disk,
     recovered_state,
     reopen,
+    segments,
     states,
     tiny,
     vote,
     write_history,
 )
+
+FIRST_SEGMENT = "0000000001-00000000000000000001.wal"
 
 
 def test_new_log_is_empty(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_roll_takes_the_spare_when_there_is_one() -> None:
     for index in range(1, 5):
         wal.write(append(entry(index)))
         wal.sync()
-    sizes = [len(content) for _, content in sorted(disk.copy().items())]
+    sizes = [len(content) for content in segments(disk).values()]
     assert (wal.sequence, sizes) == (2, [2048, 4096])
     assert len(reopen(disk, DIRECTORY).entries) == 4
 
@@ -91,9 +94,9 @@ def test_leftover_spare_full_of_old_batches_is_never_read_as_log() -> None:
     disk = new_disk()
     history = [append(entry(index)) for index in range(1, 3)]
     write_history(disk, DIRECTORY, history, tiny())
-    (segment,) = disk.listdir(DIRECTORY)
+    (segment,) = segments(disk).values()
     leftover = disk.create(DIRECTORY / "spare.tmp")
-    leftover.pwrite(disk.copy()[DIRECTORY / segment] * 3, 0)
+    leftover.pwrite(segment * 3, 0)
 
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     for _ in wal.fill_spare():
@@ -171,18 +174,29 @@ def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     disk.log.clear()
-    wal.write([*vote(1, "n1"), *append(entry(1), entry(2)), *append(entry(3))])
+    wal.write([*append(entry(1), entry(2)), *append(entry(3))])
     wal.sync()
     wal.sync()  # nothing written since
-    name = "0000000001-00000000000000000001.wal"
-    assert disk.log == [f"pwrite {name}", f"sync {name}"]
+    assert disk.log == [f"pwrite {FIRST_SEGMENT}", f"sync {FIRST_SEGMENT}"]
+
+
+def test_only_a_new_term_or_vote_costs_a_second_sync_after_that_of_the_log() -> None:
+    disk = LoggedDisk()
+    write_history(disk, DIRECTORY, [], tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    disk.log.clear()
+    for _ in range(2):  # the second time it is no news
+        wal.write([*vote(1, "n1"), *append(entry(1))])
+        wal.sync()
+    of_the_log = [f"pwrite {FIRST_SEGMENT}", f"sync {FIRST_SEGMENT}"]
+    assert disk.log == [*of_the_log, "pwrite STATE", "sync STATE", *of_the_log]
 
 
 def test_synced_sector_is_never_written_again_while_open() -> None:
     disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
-    (path,) = disk.copy()
+    (path,) = segments(disk)
     seen: set[int] = {0}
     for index in (1, 2):
         before = disk.copy()[path]
