@@ -23,7 +23,15 @@ from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
 from bankd.node.view import NodeView
 from bankd.raft.messages import Message
-from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RaftEvent, RoleChanged
+from bankd.raft.ready import (
+    LeadershipTransferAborted,
+    LogForgotten,
+    LogTruncated,
+    MessageIgnored,
+    RaftEvent,
+    Refilled,
+    RoleChanged,
+)
 from bankd.replica.core import Replica
 from bankd.replica.effects import ReadDone, Reply, Result
 from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable
@@ -164,6 +172,10 @@ class Node:
                     log.warning("transfer_aborted node=%s target=%s", node_id, event.target)
                 case MessageIgnored():
                     self._ignored.warning("message_ignored node=%s peer=%s why=%s", node_id, event.sender, event.reason)
+                case LogForgotten():
+                    log.error("log_forgotten node=%s leader=%s index=%d", node_id, event.leader_id, event.index)
+                case Refilled():
+                    log.info("refilled node=%s index=%d", node_id, event.index)
                 case _:
                     assert_never(event)
 
