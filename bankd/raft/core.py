@@ -85,18 +85,19 @@ class Raft:
         Entries up to `commit_index` must be known to be committed and to have been applied; `ready()`
         does not hand them out again. `snapshot`: the newest that is durable here, which the caller has restored; then the
         entries are those behind it, or begin earlier and reach it, so that followers may still be sent them.
-        `refilling`: 0, or a number never used before that says that this disk has lost what it once held (see `refilling`).
+        `refilling`: 0, or a nonce, which says that this disk has lost what it once held (see `refilling`).
         """
         log = _log_behind(snapshot, entries, commit_index)
-        assert hard_state.term >= log.last_term, f"term {hard_state.term} behind the log's {log.last_term}"
+        known = _newest_known(hard_state, snapshot)
+        assert known.term >= log.last_term, f"term {known.term} behind the log's {log.last_term}"
         self._state = State(
             node_id=node_id,
             configuration=configuration,
             options=options,
             random=random,
             log=log,
-            term=hard_state.term,
-            voted_for=hard_state.voted_for,
+            term=known.term,
+            voted_for=known.voted_for,
             snapshot=snapshot,
             written_hard_state=hard_state,
             stable_hard_state=hard_state,
@@ -341,6 +342,13 @@ class Raft:
                 self._election.on_timeout_now(message)
             case _:
                 assert_never(message)
+
+
+def _newest_known(hard_state: HardState, snapshot: SnapshotRef | None) -> HardState:
+    """A snapshot may be durable before the term in which it came. No vote of that term can have left before then."""
+    if snapshot is None or snapshot.term <= hard_state.term:
+        return hard_state
+    return HardState(snapshot.term)
 
 
 def _log_behind(snapshot: SnapshotRef | None, entries: Sequence[Entry], commit_index: LogIndex) -> RaftLog:

@@ -106,7 +106,7 @@ class AppendResponse:
     match_index: LogIndex
     hint_index: LogIndex = LogIndex(0)
     hint_term: Term = Term(0)
-    refilling: int = 0  # the number of a refilling sender's start (see `refilling`); 0: it has lost nothing
+    refilling: int = 0  # a refilling sender's nonce (see `refilling`); 0: it has lost nothing
 
 
 @attrs.frozen
@@ -116,7 +116,7 @@ class HeartbeatRequest:
     term: Term
     commit_index: LogIndex  # never beyond what the receiver is known to hold
     read_round: int = 0  # the newest read round that the answer confirms; 0: none
-    refilling: int = 0  # the start of the receiver that the barrier is for; 0: it has lost nothing
+    refilling: int = 0  # the receiver's nonce, for which the barrier was fixed; 0: it has lost nothing
     barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
 
 

@@ -9,7 +9,7 @@
     chunks_wanted        to be read from a snapshot of this node, then `Raft.send_chunk` (or `chunk_unreadable`)
     chunks_received      to be kept, in order, then `Raft.chunk_kept`; a complete snapshot: `Raft.install`
     read_states          reads that may be answered once their index is applied
-    events               what changed, for logs and for calls that wait on a leader; the driver acts on the last two kinds
+    events               what changed, for logs and for calls that wait; the driver acts on `LogForgotten`, `Refilled`
 
 The driver calls `Raft.persisted(write_seq)` when a write is durable. A late, repeated or
 out-of-order completion is harmless: number n says that all writes up to n are durable.

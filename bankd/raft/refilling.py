@@ -1,7 +1,7 @@
 """Let a voter back in that has lost what it once acknowledged: what such a node knows of its own refill.
 
 A quorum's word that an entry is on its disks holds only while no disk forgets. A node that knows of its loss starts
-`refilling`, with a number drawn for that one start (the nonce):
+`refilling`, with a nonce: a number drawn for that one start, other than 0.
 
     node, nonce 7                             leader of the term
     any answer, refilling=7          ------>  never met 7: what this node acknowledged before is forgotten,
@@ -9,7 +9,7 @@ A quorum's word that an entry is on its disks holds only while no disk forgets. 
                                      <------  heartbeat, refilling=7, barrier=40; appends, snapshots as for anybody
     answers, refilling=7             ------>
     my log matches this leader's up to 40, durably: Refilled. The driver forgets the loss on disk, then `Raft.trust`
-    answers, without a number        ------>  counts like any other from its next acknowledgement on
+    answers, without a nonce         ------>  counts like any other from its next acknowledgement on
 
 Until then it adopts terms, follows, writes and answers, but neither votes nor campaigns, and the leader counts it in
 no quorum: not for a commit, not for a read round, not for its own office.
@@ -23,18 +23,18 @@ Why this loses nothing. Call an acknowledgement of before the loss old.
    commit (5.4.3, leader completeness).
 3. Another leader knows nothing of the first one's barrier, and may not have its entries: a new term voids the barrier
    and what was found to match.
-4. A number says which start is meant, so that a barrier fixed for an earlier loss does not end this refill. Zero is a
-   number too: an answer of before the loss that comes late makes the leader begin anew with the follower, and so does
-   the next one of the refilling node, which gets a later barrier. That costs messages, never an entry.
+4. The nonce says which start is meant, so that a barrier fixed for an earlier loss does not end this refill. For the
+   leader no nonce is one like any other: a late answer of before the loss makes it begin anew with the follower, and
+   so does the next one of the refilling node, which gets a later barrier. That costs messages, never an entry.
 
-Rules for the driver: term and vote must be certain, or the node could vote twice; numbers never repeat; the node
-stays refilling over restarts, each with a new number, until the loss is forgotten on disk.
+Rules for the driver: term and vote must be certain, or the node could vote twice; no nonce is used twice; the node
+stays refilling over restarts, each with a new nonce, until the loss is forgotten on disk.
 
 Limits: while a quorum of the voters is refilling nobody can be elected. A single voter that is refilling stays so for
 ever: there is nobody to refill it, and the driver must refuse to start.
 
-Sources: Raft paper 5.4.3; the recovery protocol of Viewstamped Replication Revisited (Liskov, Cowling 2012), 4.3, has the
-nonce and the abstention; Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST 2018), the case.
+Sources: Raft paper 5.4.3; Liskov and Cowling, "Viewstamped Replication Revisited" (2012), 4.3 (nonce, abstention);
+Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST 2018).
 """
 
 import attrs

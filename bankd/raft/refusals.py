@@ -24,7 +24,7 @@ class ProposalRefused(Exception):
 
 
 class InvalidTransferTarget(Exception):
-    """Leadership can go to another voter only, and not to one that is refilling. `target`: None: there is nobody else."""
+    """Leadership goes to another voter only, and to none that is refilling. `target` None: there is nobody else."""
 
     def __init__(self, target: NodeId | None, *, is_refilling: bool = False) -> None:
         super().__init__(f"{target or 'nobody'} is {'refilling' if is_refilling else 'not another voter'}")

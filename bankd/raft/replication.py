@@ -230,7 +230,7 @@ class Replication:
         return first_index
 
     def _hear(self, message: AppendResponse | HeartbeatResponse | SnapshotResponse) -> Progress | None:
-        """Note a sign of life of a member. Under another number than before, all else that is known of it is void."""
+        """Note a sign of life of a member. Under another nonce than before, all else that is known of it is void."""
         progress = self.progress.get(message.sender)
         if progress is not None and progress.refilling != message.refilling:
             progress = self._begin_anew(message.sender, message.refilling)

@@ -102,7 +102,7 @@ class State:
 
     @property
     def refilling(self) -> int:
-        """What this node's answers say of itself: the number of a start with a loss, or 0."""
+        """The nonce that this node's answers carry; 0: it has lost nothing."""
         return 0 if self.refill is None else self.refill.nonce
 
     @property
