@@ -24,7 +24,14 @@ from bankd.node.memory import keep_from_garbage_collector
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
 from bankd.node.view import NodeView
-from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RoleChanged
+from bankd.raft.ready import (
+    LeadershipTransferAborted,
+    LogForgotten,
+    LogTruncated,
+    MessageIgnored,
+    Refilled,
+    RoleChanged,
+)
 from bankd.replica.comparison import DigestsDiffer
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, ReadDone, ReplicaEvent, Reply, Result
@@ -195,6 +202,10 @@ class Node:
                 case DigestsDiffer():
                     nodes = ",".join(event.nodes)
                     log.error("digests_differ node=%s index=%d others=%s", node_id, event.index, nodes)
+                case LogForgotten():
+                    log.error("log_forgotten node=%s leader=%s index=%d", node_id, event.leader_id, event.index)
+                case Refilled():
+                    log.info("refilled node=%s index=%d", node_id, event.index)
                 case _:
                     assert_never(event)
 

@@ -93,30 +93,38 @@ class AppendRequest(_message.Message):
     def __init__(self, prev_index: _Optional[int] = ..., prev_term: _Optional[int] = ..., commit_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
 
 class AppendResponse(_message.Message):
-    __slots__ = ("accepted", "match_index", "hint_index", "hint_term")
+    __slots__ = ("accepted", "match_index", "hint_index", "hint_term", "refilling")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     MATCH_INDEX_FIELD_NUMBER: _ClassVar[int]
     HINT_INDEX_FIELD_NUMBER: _ClassVar[int]
     HINT_TERM_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     match_index: int
     hint_index: int
     hint_term: int
-    def __init__(self, accepted: bool = ..., match_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, accepted: bool = ..., match_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("commit_index", "read_round")
+    __slots__ = ("commit_index", "read_round", "refilling", "barrier_index")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
+    BARRIER_INDEX_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     read_round: int
-    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ...) -> None: ...
+    refilling: int
+    barrier_index: int
+    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ..., refilling: _Optional[int] = ..., barrier_index: _Optional[int] = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
-    __slots__ = ("read_round",)
+    __slots__ = ("read_round", "refilling")
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     read_round: int
-    def __init__(self, read_round: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, read_round: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class SnapshotRequest(_message.Message):
     __slots__ = ("index", "last_term", "size_bytes", "content_id", "offset", "data")
@@ -135,12 +143,14 @@ class SnapshotRequest(_message.Message):
     def __init__(self, index: _Optional[int] = ..., last_term: _Optional[int] = ..., size_bytes: _Optional[int] = ..., content_id: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class SnapshotResponse(_message.Message):
-    __slots__ = ("content_id", "received_bytes")
+    __slots__ = ("content_id", "received_bytes", "refilling")
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     content_id: bytes
     received_bytes: int
-    def __init__(self, content_id: _Optional[bytes] = ..., received_bytes: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, content_id: _Optional[bytes] = ..., received_bytes: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class ReadIndexRequest(_message.Message):
     __slots__ = ("read_id",)

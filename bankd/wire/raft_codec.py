@@ -101,15 +101,26 @@ def _encode_small(
 ) -> pb.Message:
     term = message.term
     match message:
-        case AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term):
-            response = pb.AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term)
-            return pb.Message(term=term, append_response=response)
-        case HeartbeatRequest(commit_index=commit, read_round=read_round):
-            return pb.Message(
-                term=term, heartbeat_request=pb.HeartbeatRequest(commit_index=commit, read_round=read_round)
+        case AppendResponse():
+            response = pb.AppendResponse(
+                accepted=message.accepted,
+                match_index=message.match_index,
+                hint_index=message.hint_index,
+                hint_term=message.hint_term,
+                refilling=message.refilling,
             )
-        case HeartbeatResponse(read_round=read_round):
-            return pb.Message(term=term, heartbeat_response=pb.HeartbeatResponse(read_round=read_round))
+            return pb.Message(term=term, append_response=response)
+        case HeartbeatRequest():
+            heartbeat = pb.HeartbeatRequest(
+                commit_index=message.commit_index,
+                read_round=message.read_round,
+                refilling=message.refilling,
+                barrier_index=message.barrier_index,
+            )
+            return pb.Message(term=term, heartbeat_request=heartbeat)
+        case HeartbeatResponse(read_round=read_round, refilling=refilling):
+            confirmation = pb.HeartbeatResponse(read_round=read_round, refilling=refilling)
+            return pb.Message(term=term, heartbeat_response=confirmation)
         case SnapshotRequest(snapshot=snapshot, offset=offset, data=data):
             chunk = pb.SnapshotRequest(
                 index=snapshot.index,
@@ -120,8 +131,8 @@ def _encode_small(
                 data=data,
             )
             return pb.Message(term=term, snapshot_request=chunk)
-        case SnapshotResponse(content_id=content_id, received_bytes=received_bytes):
-            receipt = pb.SnapshotResponse(content_id=content_id, received_bytes=received_bytes)
+        case SnapshotResponse(content_id=content_id, received_bytes=received_bytes, refilling=refilling):
+            receipt = pb.SnapshotResponse(content_id=content_id, received_bytes=received_bytes, refilling=refilling)
             return pb.Message(term=term, snapshot_response=receipt)
         case ReadIndexRequest(read_id=read_id):
             return pb.Message(term=term, read_index_request=pb.ReadIndexRequest(read_id=read_id))
@@ -203,20 +214,30 @@ def _append_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term
     match_index, hint_index, hint_term = response.match_index, response.hint_index, response.hint_term
     _bounded(match_index, hint_index, hint_term)
     return AppendResponse(
-        to, sender, term, response.accepted, LogIndex(match_index), LogIndex(hint_index), Term(hint_term)
+        to,
+        sender,
+        term,
+        response.accepted,
+        LogIndex(match_index),
+        LogIndex(hint_index),
+        Term(hint_term),
+        response.refilling,
     )
 
 
 def _heartbeat_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatRequest:
     request = message.heartbeat_request
-    _bounded(request.commit_index, request.read_round)
-    return HeartbeatRequest(to, sender, term, LogIndex(request.commit_index), request.read_round)
+    commit_index, read_round, barrier_index = request.commit_index, request.read_round, request.barrier_index
+    _bounded(commit_index, read_round, barrier_index)
+    return HeartbeatRequest(
+        to, sender, term, LogIndex(commit_index), read_round, request.refilling, LogIndex(barrier_index)
+    )
 
 
 def _heartbeat_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatResponse:
-    read_round = message.heartbeat_response.read_round
-    _bounded(read_round)
-    return HeartbeatResponse(to, sender, term, read_round)
+    response = message.heartbeat_response
+    _bounded(response.read_round)
+    return HeartbeatResponse(to, sender, term, response.read_round, response.refilling)
 
 
 def _snapshot_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> SnapshotRequest:
@@ -235,7 +256,7 @@ def _snapshot_response(message: pb.Message, to: NodeId, sender: NodeId, term: Te
     response = message.snapshot_response
     _bounded(response.received_bytes)
     _identifies(response.content_id)
-    return SnapshotResponse(to, sender, term, response.content_id, response.received_bytes)
+    return SnapshotResponse(to, sender, term, response.content_id, response.received_bytes, response.refilling)
 
 
 def _identifies(content_id: bytes) -> None:

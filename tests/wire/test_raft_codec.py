@@ -148,6 +148,7 @@ HUGE = COUNTER_MAX + 1
         pb.Message(append_response=pb.AppendResponse(hint_term=HUGE)),
         pb.Message(heartbeat_request=pb.HeartbeatRequest(commit_index=HUGE)),
         pb.Message(heartbeat_request=pb.HeartbeatRequest(read_round=HUGE)),
+        pb.Message(heartbeat_request=pb.HeartbeatRequest(barrier_index=HUGE)),
         pb.Message(heartbeat_response=pb.HeartbeatResponse(read_round=HUGE)),
         pb.Message(term=5, snapshot_response=pb.SnapshotResponse(content_id=b"a", received_bytes=HUGE)),
         pb.Message(read_index_request=pb.ReadIndexRequest(read_id=HUGE)),
