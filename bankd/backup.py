@@ -30,16 +30,15 @@ from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.wire.entries import decode_configuration
 from bankd.wire.snapshot_rows import decode_blocks
 
-Advance = Callable[[int], None]  # so many bytes more of the content have been replayed
+Watch = Callable[[int, int], None]  # so many bytes more of the content are replayed, and how many it has
 
 
 @attrs.frozen
 class Books:
-    """What the rows of a sound backup add up to."""
+    """What a sound backup holds. Its balances add up to 0, none of a customer below 0, or it would not be sound."""
 
     accounts: int
-    transfers: int
-    imbalance: int  # sum of all balances, minor units: 0, for others are no sound backups
+    transfers: int  # recorded outcomes
 
 
 @attrs.frozen
@@ -73,7 +72,7 @@ def begin(path: Path) -> Draft:
         raise FileUnusable(str(error)) from error
 
 
-def look(path: Path, advance: Advance = lambda _size: None) -> Backup:
+def look(path: Path, watch: Watch = lambda _size, _total: None) -> Backup:
     """Read all of a backup file, and replay it.
 
     Raises:
@@ -87,7 +86,7 @@ def look(path: Path, advance: Advance = lambda _size: None) -> Backup:
             reader = SnapshotReader(path, file, None)
         except SnapshotDamaged as error:
             return Backup(size_bytes, damage=str(error))
-        return _judged(reader, Backup(size_bytes, reader.header, reader.ref.content_id, reader.content_bytes), advance)
+        return _judged(reader, Backup(size_bytes, reader.header, reader.ref.content_id, reader.content_bytes), watch)
     finally:
         file.close()
 
@@ -103,13 +102,13 @@ def _open(path: Path) -> OsFile:
         ) from error
 
 
-def _judged(reader: SnapshotReader, said: Backup, advance: Advance) -> Backup:
+def _judged(reader: SnapshotReader, said: Backup, watch: Watch) -> Backup:
     try:
         configuration, _ = decode_configuration(reader.header.configuration)
         said = attrs.evolve(
             said, voters=tuple(sorted(configuration.voters)), learners=tuple(sorted(configuration.learners))
         )
-        return attrs.evolve(said, books=_books(reader.header, _replay(reader, advance)))
+        return attrs.evolve(said, books=_books(reader.header, _replay(reader, watch)))
     except ImageNewer as error:
         raise DataDirForeign(f"{reader.path} has {error}: start a matching program") from error
     except (ImageInvalid, ProtocolError) as error:
@@ -118,12 +117,12 @@ def _judged(reader: SnapshotReader, said: Backup, advance: Advance) -> Backup:
         return attrs.evolve(said, damage=str(error))
 
 
-def _replay(reader: SnapshotReader, advance: Advance) -> Ledger:
+def _replay(reader: SnapshotReader, watch: Watch) -> Ledger:
     builder = LedgerBuilder()
     for chunk in reader.chunks():
         for block in decode_blocks(chunk):
             builder.take(block)
-        advance(len(chunk))
+        watch(len(chunk), reader.content_bytes)
     return builder.finish()
 
 
@@ -133,4 +132,4 @@ def _books(header: SnapshotHeader, ledger: Ledger) -> Books:
         raise ImageInvalid(
             f"rows of index {ledger.applied_index} and digest {ledger.digest.hex()}, not of the header's"
         )
-    return Books(ledger.account_count, ledger.transfer_count, ledger.imbalance())
+    return Books(ledger.account_count, ledger.transfer_count)
