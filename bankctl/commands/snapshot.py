@@ -20,7 +20,7 @@ from bankctl.clusterview import ClusterView, NodeView
 from bankctl.columns import BYTES, INT, TEXT, TIME, YES_NO, Column, Row, byte_size, to_the_millisecond
 from bankctl.commands.cluster import ask_nodes
 from bankctl.errors import CommandFailed, Failure, interrupted, usage
-from bankctl.output import Record
+from bankctl.output import Record, one_line
 from bankctl.progress import Progress
 from bankctl.session import Session
 from bankd.errors import BankError, Code, Exit, Refusal
@@ -233,7 +233,8 @@ def lines_of(file: str, found: "Backup") -> list[str]:
         lines.append(f"ledger   {holdings(found)}; balances add up to 0, none below 0")
     if found.damage:
         lines.append(f"DAMAGE   {found.damage}")
-    return [*lines, f"verdict  {'DAMAGED' if found.damage else 'sound'}"]
+    lines.append(f"verdict  {'DAMAGED' if found.damage else 'sound'}")
+    return [one_line(line) for line in lines]
 
 
 def holdings(found: "Backup") -> str:
