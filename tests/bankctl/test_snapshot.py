@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
 
 from bankctl.commands import snapshot
+from bankctl.errors import CommandFailed
+from bankctl.output import Host, Printer
+from bankctl.parser import Invocation, parse
+from bankctl.session import Session
+from bankctl.table import GRAMMAR
 from bankd.errors import Code, Exit, Refusal
 from bankd.types import TimeNs
 from bankd.wire.methods import Method
@@ -203,6 +209,29 @@ def test_the_time_given_covers_all_of_it(cluster: Cluster, tmp_path: Path) -> No
     assert ran.exit is Exit.UNAVAILABLE
     assert ran.err.splitlines()[-1].startswith("error: DEADLINE_EXCEEDED: ")
     assert list(tmp_path.iterdir()) == []
+
+
+class Hourglass(Session):
+    """The time of the command is up when the second part has come."""
+
+    server: FakeServer
+
+    def left_s(self) -> float | None:
+        if asked_for_parts(self.server) == 2:
+            raise self.out_of_time()
+        return super().left_s()
+
+
+def test_time_that_is_up_between_two_parts_ends_it(cluster: Cluster, tmp_path: Path) -> None:
+    of_many_parts(cluster)
+    line = ["snapshot", "save", str(tmp_path / "bank.snap"), "--timeout", "1h", "--endpoints", cluster[0].address]
+    asked = parse(GRAMMAR, line, {})
+    assert isinstance(asked, Invocation)
+    with Hourglass(asked.options, Printer(Host(BytesIO(), StringIO(), StringIO(), {}))) as session:
+        session.server = cluster[1]
+        with pytest.raises(CommandFailed, match="did not end within 3600 s"):
+            snapshot.save(session, **asked.values)  # type: ignore[arg-type]
+    assert (asked_for_parts(cluster[1]), list(tmp_path.iterdir())) == (2, [])
 
 
 def test_progress_is_shown_on_a_terminal_only(cluster: Cluster, tmp_path: Path) -> None:
