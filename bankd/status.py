@@ -60,6 +60,16 @@ class DigestReport:
 
 
 @attrs.frozen
+class SnapshotTaken:
+    """A snapshot of one node's state as of `index`, durable on that node."""
+
+    index: LogIndex
+    term: Term
+    size_bytes: int
+    content_id: bytes
+
+
+@attrs.frozen
 class LeadershipMoved:
     leader_id: NodeId
     term: Term

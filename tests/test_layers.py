@@ -25,10 +25,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "pb": frozenset(),
     "wire": VALUES | {"ledger", "raft", "replica", "pb"},
     "storage": VALUES | {"raft.messages", "raft.ready", "pb"},
-    "boot": VALUES | {"config", "ledger", "raft", "replica", "wire", "storage"},
+    "keeper": VALUES | {"ledger", "raft", "replica", "wire", "storage"},
+    "boot": VALUES | {"config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
     "history": VALUES,
-    "node": VALUES | {"boot", "config", "ledger", "raft", "replica", "wire", "storage"},
-    "sim": VALUES | {"boot", "config", "history", "ledger", "raft", "replica", "wire", "storage"},
+    "node": VALUES | {"boot", "config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
+    "sim": VALUES | {"boot", "config", "history", "keeper", "ledger", "raft", "replica", "wire", "storage"},
     "campaign": VALUES | {"history", "sim"},
     "client": VALUES | {"ledger", "wire"},
     "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
@@ -48,7 +49,12 @@ PURE_MODULES = frozenset({
 ALSO_PURE = {"sim": {"pathlib"}}  # the simulated disk knows paths as names
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "id", "exec", "eval", "__import__"})
 EXCUSED = {"bankd/ledger/row_index.py": {"hash"}}  # picks a shard of a look-up table, whose order nobody sees
-FORBIDDEN_MODULES = {"config": {"os", "trio"}, "storage": {"trio"}, "wire": {"trio", "socket"}}
+FORBIDDEN_MODULES = {
+    "config": {"os", "trio"},
+    "keeper": {"os", "time", "threading", "trio"},
+    "storage": {"trio"},
+    "wire": {"trio", "socket"},
+}
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ from bankd.node.wake import Wake
 from bankd.raft.messages import Message
 from bankd.raft.ready import RaftEvent
 from bankd.replica.core import Replica
-from bankd.replica.effects import Reply
+from bankd.replica.effects import Effects, Reply
 from bankd.replica.events import Event, Persisted
 
 LONE_CALLS_MAX: Final = 1
@@ -36,6 +36,7 @@ class Outside(Protocol):
     def send(self, messages: Sequence[Message]) -> None: ...  # one send per connection
     def reply(self, replies: Sequence[Reply]) -> None: ...
     def observe(self, events: Sequence[RaftEvent]) -> None: ...
+    def keep(self, effects: Effects) -> None: ...  # what concerns snapshots
 
 
 def monotonic_ns() -> int:
@@ -110,6 +111,8 @@ class ReplicaLoop:
             self._outside.reply(effects.replies)
         if effects.events:
             self._outside.observe(effects.events)
+        if effects.snapshot_due is not None or effects.chunks_wanted or effects.chunks_received:
+            self._outside.keep(effects)
         for persist in effects.persists:  # last: it may take the time of a sync
             self.disk.submit(persist)
         return effects.more

@@ -7,29 +7,32 @@ the loop answers each exactly once.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 import trio
 
 from bankd.errors import Code, Refusal
+from bankd.keeper.keeper import Happening, Keeper
 from bankd.node.book import Book
 from bankd.node.calls import OwnCall, PendingCall
 from bankd.node.environment import Environment
 from bankd.node.links import PeerLink
 from bankd.node.logs import RationedLog
 from bankd.node.loop import ReplicaLoop, monotonic_ns
+from bankd.node.memory import keep_from_garbage_collector
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
 from bankd.node.view import NodeView
 from bankd.raft.messages import Message
 from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RaftEvent, RoleChanged
 from bankd.replica.core import Replica
-from bankd.replica.effects import ReadDone, Reply, Result
-from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable
-from bankd.status import NodeStatus
+from bankd.replica.effects import Effects, ReadDone, Reply, Result
+from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable, SnapshotReceived
+from bankd.status import NodeStatus, SnapshotTaken
 from bankd.storage.data_dir import Identity
-from bankd.types import NodeId
+from bankd.storage.snapshot_store import SnapshotStore
+from bankd.types import LogIndex, NodeId
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.methods import Method
 from bankd.wire.raft_codec import encode_message
@@ -38,9 +41,21 @@ from bankd.wire.responses import encode_response
 
 log = logging.getLogger(__name__)
 
+_LEVELS: Final = {
+    Happening.TAKEN: logging.INFO,
+    Happening.GIVEN_UP: logging.WARNING,
+    Happening.DAMAGED: logging.ERROR,
+    Happening.RECEIVED: logging.INFO,
+    Happening.NOT_RECEIVED: logging.WARNING,
+}
+
 SHUTTING_DOWN: Final = Refusal(
     Code.UNAVAILABLE, "SHUTTING_DOWN", "this node is shutting down; nothing was written", retryable=True
 )
+
+
+def _tell(happening: Happening, index: LogIndex, words: str) -> None:
+    log.log(_LEVELS[happening], "%s index=%d what=%r", happening.value, index, words)
 
 
 class Node:
@@ -49,6 +64,8 @@ class Node:
         *,
         identity: Identity,
         replica: Replica,
+        store: SnapshotStore,
+        prune: Callable[[LogIndex], int],
         book: Book,
         environment: Environment,
         forwarded_max: int,
@@ -59,6 +76,7 @@ class Node:
         self.book = book
         self.buffer = ReceiveBuffer()
         self.loop = ReplicaLoop(replica, self, wall_ns=environment.wall_ns)
+        self.keeper = Keeper(store, identity.cluster_id, prune, self._kept, _tell)
         self.calls_under_way = 0
         self.draining = False  # new calls are refused
         self.drained = trio.Event()  # set once it drains and nobody waits any more
@@ -135,6 +153,7 @@ class Node:
         if isinstance(result, Refusal):
             self.refuse(call.sender, call.call_id, call.method, result)
             return
+        assert not isinstance(result, SnapshotTaken), "a snapshot was asked for by nobody"
         if isinstance(result, ReadDone):
             answer, index, age_ms = result.answer, result.index, result.age_ms
             body = encode_response(call.method, call.request, answer, index=index, age_ms=age_ms)
@@ -166,6 +185,15 @@ class Node:
                     self._ignored.warning("message_ignored node=%s peer=%s why=%s", node_id, event.sender, event.reason)
                 case _:
                     assert_never(event)
+
+    def keep(self, effects: Effects) -> None:
+        self.keeper.carry_out(effects)
+
+    def _kept(self, event: Event) -> None:
+        """Take in what became of a snapshot."""
+        if isinstance(event, SnapshotReceived):
+            keep_from_garbage_collector()
+        self.loop.post(event)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.loop.post(PeerUnreachable(peer))

@@ -1,6 +1,6 @@
 """Run one node: start-up, the task tree, and an orderly end.
 
-    node nursery ── loop · ticker · free space · rounds       any failure ends the process
+    node nursery ── loop · ticker · free space · rounds · snapshots    any failure ends the process
        ├ links nursery ── one link per peer                   restarts inside, with pauses
        └ handler nursery ── one task per connection, one writer
           └ accept nursery ── listeners                       cancelled first at shutdown
@@ -25,10 +25,11 @@ from bankd.node.causes import innermost
 from bankd.node.descriptors import room_within
 from bankd.node.door import Doors
 from bankd.node.drain import drain
-from bankd.node.environment import Environment, system_environment
+from bankd.node.environment import Environment, SideThread, system_environment
 from bankd.node.logs import configure_logging
 from bankd.node.memory import quiet_garbage_collector
 from bankd.node.node import Node
+from bankd.node.snapshots import do_jobs
 from bankd.replica.events import DiskSpace
 
 log = logging.getLogger(__name__)
@@ -102,34 +103,43 @@ async def serve(
     opened = open_disk(config, environment.disk, environment.new_u64)
     if (torn := opened.recovered.torn) is not None:
         log.warning("torn_tail_cut file=%s offset=%d why=%r", torn.file, torn.offset, torn.reason)
+    for damaged in opened.store.damaged:
+        log.error("snapshot_damaged file=%s why=%r", damaged.name, damaged.reason)
     with ExitStack() as undo:
         undo.callback(opened.close)
+        data_dir, wal, identity = opened.data_dir, opened.wal, opened.identity
         node = _make_node(config, environment, opened)
         room = room_within(open_files_max, peers=len(node.links))
         listeners = await environment.listen(config.listen.address)
         doors = Doors(node, room, ping_every_s=_ping_every_s(config))
         undo.pop_all()  # from here on the log belongs to the committer
+    del opened  # what was read belongs to the replica, which gives it up by and by
+    side_thread = environment.side_thread()
     quiet_garbage_collector()
-    node.loop.disk.start(partial(environment.commit, opened.wal))
+    node.loop.disk.start(partial(environment.commit, wal))
     log.info(
         "node_started node=%s cluster=%s address=%s last_index=%d clients_max=%d",
-        opened.identity.node_id, opened.identity.cluster, config.listen.address, node.replica.raft.last_index,
+        identity.node_id, identity.cluster, config.listen.address, node.replica.raft.last_index,
         room.clients,
     )  # fmt: skip
     try:
-        await _run_tasks(config, environment, node, doors, listeners, shutdown, task_status)
+        await _run_tasks(config, environment, node, side_thread, doors, listeners, shutdown, task_status)
     finally:
         await environment.close(node.loop.disk.stop())
+        await side_thread.close()
+        node.keeper.close()
         # Only now: had the close failed, a write might still be under way, and the directory stays locked
         # until the process is gone.
-        opened.data_dir.close()
-    log.info("node_stopped node=%s", opened.identity.node_id)
+        data_dir.close()
+    log.info("node_stopped node=%s", identity.node_id)
 
 
 def _make_node(config: Config, environment: Environment, opened: Opened) -> Node:
     return Node(
         identity=opened.identity,
         replica=make_replica(config, opened, environment.random),
+        store=opened.store,
+        prune=opened.wal.prune,
         book=Book(dict(opened.addresses)),
         environment=environment,
         forwarded_max=config.limits.max_in_flight,
@@ -145,6 +155,7 @@ async def _run_tasks(
     config: Config,
     environment: Environment,
     node: Node,
+    side_thread: SideThread,
     doors: Doors,
     listeners: Listeners,
     shutdown: trio.Event,
@@ -155,6 +166,8 @@ async def _run_tasks(
         core.start_soon(_tick, node, tick_s(config))
         core.start_soon(_watch_free_space, config, environment, node)
         core.start_soon(doors.make_rounds)
+        for lane in node.keeper.lanes:
+            core.start_soon(do_jobs, lane, side_thread.run)
         async with trio.open_nursery() as links:
             for link in node.links.values():
                 links.start_soon(link.run)

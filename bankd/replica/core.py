@@ -27,14 +27,16 @@ import attrs
 from bankd.errors import Refusal
 from bankd.ledger.state import Ledger
 from bankd.raft.core import NotLeader, ProposalRefused, Raft
-from bankd.raft.messages import EntryType
+from bankd.raft.messages import EntryType, SnapshotRef
 from bankd.raft.ready import LeadershipTransferAborted, Persist, Ready, Role, RoleChanged
 from bankd.replica import costs, refusals
-from bankd.replica.applying import Applying, EntryCodec
+from bankd.replica.applying import Applied, Applying, EntryCodec
 from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, Reply, Result
 from bankd.replica.events import (
     Call,
     Calls,
+    ChunkKept,
+    ChunkRead,
     DigestCall,
     DiskSpace,
     Event,
@@ -44,16 +46,21 @@ from bankd.replica.events import (
     ReadCall,
     Received,
     ReplyTo,
+    SnapshotCall,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotSealed,
     Ticked,
     WriteCall,
 )
 from bankd.replica.handover import HandOver
 from bankd.replica.reads import Reads
+from bankd.replica.snapshots import NO_SNAPSHOTS, SnapshotPolicy, Snapshots
 from bankd.replica.writes import ENTRY_BYTES_MAX, Writes, split_by_bytes
 from bankd.status import DigestReport
 from bankd.types import Bounded, Lease, Linearizable, LogIndex, TimeNs
 
-__all__ = ["EntryCodec", "Replica"]
+__all__ = ["Applied", "EntryCodec", "Replica", "SnapshotPolicy"]
 
 GATHERED_BYTES_MAX: Final = 64 * 1024 * 1024  # of calls that wait while a new leader takes over
 SWEEP_TICKS: Final = 4  # deadlines are coarse: a sweep over all that waits, every few ticks
@@ -66,10 +73,14 @@ class Replica:
         *,
         raft: Raft,
         ledger: Ledger,
+        applied: Applied,
         codec: EntryCodec,
         waiting_calls_max: int,
         entry_bytes_max: int = ENTRY_BYTES_MAX,
+        snapshot_policy: SnapshotPolicy = NO_SNAPSHOTS,
+        snapshot: SnapshotRef | None = None,
     ) -> None:
+        """`applied` belongs to `ledger`; `snapshot` is the newest that is durable here, as given to `raft`."""
         self.raft = raft
         self.ledger = ledger
         self._codec = codec
@@ -78,7 +89,8 @@ class Replica:
         self._writes = Writes()
         self._reads = Reads()
         self._hand_over = HandOver()
-        self._applying = Applying(ledger, codec, self._writes)
+        self._applying = Applying(ledger, applied, codec, self._writes)
+        self.snapshots = Snapshots(snapshot_policy, raft, self._applying, snapshot)
         self._apply_ns_left = 0  # of one ready(), whatever the number of its passes
         self._answer_ns_left = 0
         self._replies: list[Reply] = []
@@ -93,7 +105,7 @@ class Replica:
     @property
     def waiting_calls(self) -> int:
         """Calls taken in and not yet answered."""
-        return self._writes.count + self._reads.count + self._hand_over.count
+        return self._writes.count + self._reads.count + self._hand_over.count + self.snapshots.count
 
     @property
     def leads(self) -> bool:
@@ -129,7 +141,32 @@ class Replica:
             case DiskSpace(enough=enough):
                 self._disk_has_room = enough
             case _:
-                assert_never(event)
+                self._step_snapshot(event)
+
+    def _step_snapshot(self, event: SnapshotSealed | SnapshotFailed | ChunkRead | ChunkKept | SnapshotReceived) -> None:
+        match event:
+            case SnapshotSealed():
+                self.snapshots.sealed(event, self._answer)
+            case SnapshotFailed():
+                self.snapshots.failed(event, self._answer)
+            case ChunkRead(wanted=wanted, data=None):
+                self.raft.chunk_unreadable(wanted)
+                self.snapshots.unreadable(wanted.snapshot)
+            case ChunkRead(wanted=wanted, data=bytes() as data):
+                self.raft.send_chunk(wanted, data)
+            case ChunkKept(snapshot=snapshot, received_bytes=received_bytes):
+                self.raft.chunk_kept(snapshot, received_bytes)
+            case SnapshotReceived():
+                self._install(event)
+            case _:
+                raise AssertionError(f"{event} is no event of a snapshot")
+
+    def _install(self, event: SnapshotReceived) -> None:
+        """Put the leader's state in the place of ours, unless the log has come as far by itself meanwhile."""
+        if self.raft.install(event.snapshot, event.configuration):
+            self.ledger = event.ledger
+            self._applying.restart(event.ledger, Applied(event.snapshot.term, event.configuration_body))
+        self.snapshots.became_durable(event.snapshot, event.covered_index)
 
     def _take(self, call: Call) -> None:
         match call:
@@ -139,6 +176,8 @@ class Replica:
                 self._take_read(call)
             case HandOverCall():
                 self._hand_over.begin(call, self.raft, self._answer)
+            case SnapshotCall():
+                self.snapshots.ask(call, self._answer)
             case _:
                 assert_never(call)
 
@@ -188,6 +227,7 @@ class Replica:
         for call in self._reads.expire(self._now_ns):
             self._answer(call.reply_to, refusals.deadline_passed(leader_id))
         self._hand_over.expire(self._now_ns, self._answer)
+        self.snapshots.expire(self._now_ns, self._answer, refusals.snapshot_under_way())
 
     # Effects out
 
@@ -202,6 +242,7 @@ class Replica:
         self._apply_ns_left, self._answer_ns_left = costs.APPLY_NS_MAX, costs.ANSWER_NS_MAX
         ready = self._pass(wall_ns)
         sends, events = ready.send_now, ready.events
+        chunks_wanted, chunks_received = ready.chunks_wanted, ready.chunks_received
         persists: tuple[Persist, ...] = () if ready.persist is None else (ready.persist,)
         for _ in range(PASSES_MAX - 1):
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
@@ -209,13 +250,16 @@ class Replica:
             ready = self._pass(wall_ns)
             sends += ready.send_now
             events += ready.events
+            chunks_wanted += ready.chunks_wanted
+            chunks_received += ready.chunks_received
             if ready.persist is not None:
                 persists += (ready.persist,)
         more = bool(self._applying.backlog) or self._reads.any_ripe
-        if not (sends or persists or events or more or self._replies):
+        due = self.snapshots.freeze(self.ledger) if self.snapshots.is_due else None
+        if not (sends or persists or events or more or self._replies or chunks_wanted or chunks_received or due):
             return NO_EFFECTS
         replies, self._replies = tuple(self._replies), []
-        return Effects(sends, persists, replies, events, more)
+        return Effects(sends, persists, replies, events, due, chunks_wanted, chunks_received, more)
 
     def _pass(self, wall_ns: int) -> Ready:
         if self._writes.any_gathered:

@@ -95,5 +95,15 @@ def digest_forgotten(index: LogIndex, oldest: LogIndex) -> Refusal:
     )
 
 
+def snapshot_failed(why: str) -> Refusal:
+    return Refusal(Code.RESOURCE_EXHAUSTED, "SNAPSHOT_FAILED", f"no snapshot was taken: {why}", retryable=True)
+
+
+def snapshot_under_way() -> Refusal:
+    return Refusal(
+        Code.DEADLINE_EXCEEDED, "TOOK_TOO_LONG", "the snapshot is still being written; ask for it again", retryable=True
+    )
+
+
 def hand_over_refused(message: str, leader_id: NodeId | None) -> Refusal:
     return Refusal(Code.FAILED_PRECONDITION, "LEADERSHIP_NOT_MOVED", message, leader_id=leader_id or "")

@@ -16,6 +16,7 @@ import attrs
 
 from bankd.boot import Opened
 from bankd.errors import Refusal
+from bankd.keeper.keeper import Keeper
 from bankd.raft.messages import Message
 from bankd.raft.ready import Role, RoleChanged
 from bankd.replica import refusals
@@ -25,6 +26,7 @@ from bankd.replica.events import TICKED, Calls, Event, HandOverCall, Persisted, 
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock, Ticks
 from bankd.sim.disk import SimDisk
+from bankd.sim.lanes import drive
 from bankd.sim.surroundings import Surroundings
 from bankd.sim.writer import Writer
 from bankd.types import NodeId
@@ -68,6 +70,11 @@ class Process:
         self._world = world
         self._later = partial(later, self)
         self._writer = Writer(opened.wal, machine.disk, partial(disk_later, self), self._durable)
+        self.keeper = Keeper(
+            opened.store, opened.identity.cluster_id, opened.wal.prune, self.receive, lambda what, index, words: None
+        )
+        for lane in self.keeper.lanes:
+            drive(lane, machine.disk, partial(disk_later, self))
         self._ticks = Ticks(world.queue.now_ns, machine.tick_ns)
         self._woken_at_ns = NEVER_NS
         self._events: list[Event] = []
@@ -155,6 +162,7 @@ class Process:
                 self._world.elections += 1
         for persist in effects.persists:
             self._writer.submit(persist)
+        self.keeper.carry_out(effects)
         if effects.more:
             self._turn_later(MORE_NS)
 

@@ -55,6 +55,13 @@ class Recovered:
         """Nothing was ever written: the node's first start, or one that ended before its first write."""
         return not self.entries and not self.base_index and self.hard_state == HardState()
 
+    @property
+    def last_index(self) -> LogIndex:
+        return LogIndex(self.base_index + len(self.entries))
+
+    def entry_at(self, index: LogIndex) -> Entry:
+        return self.entries[index - self.base_index - 1]
+
 
 @attrs.frozen
 class Tail:

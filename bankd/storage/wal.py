@@ -24,6 +24,7 @@ from typing import Final
 
 import attrs
 
+from bankd.raft.ready import Persist
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import (
@@ -68,6 +69,15 @@ class WalOptions:
     segment_bytes: int = 64 << 20
     short_segment_bytes: int = 1 << 20
     new_nonce: Callable[[], int] = _random_nonce
+
+
+def log_write(persist: Persist) -> Write | None:
+    """What a write of Raft's puts into the log; None: nothing, it only waits for those before it."""
+    if persist.base is not None:
+        return persist.hard_state, (Base(persist.base.index, persist.base.term), *persist.entries)
+    if persist.entries or persist.hard_state is not None:
+        return persist.hard_state, persist.entries
+    return None
 
 
 class _Next(Enum):

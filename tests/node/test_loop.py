@@ -10,7 +10,7 @@ from bankd.node.disk import Committer, OnDurable, OnFailed
 from bankd.node.loop import ReplicaLoop
 from bankd.raft.messages import Message
 from bankd.raft.ready import Persist, RaftEvent
-from bankd.replica.effects import Reply
+from bankd.replica.effects import Effects, Reply
 from bankd.replica.events import TICKED, Calls, DigestCall
 from bankd.types import LogIndex, NodeId
 from tests.replica.group import ELECTION_TICKS, Group
@@ -36,6 +36,9 @@ class Nowhere:
 
     def observe(self, events: Sequence[RaftEvent]) -> None:
         assert self.breaks_on != "observe", "planted"
+
+    def keep(self, effects: Effects) -> None:
+        assert self.breaks_on != "keep", "planted"
 
 
 class Quick:

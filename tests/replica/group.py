@@ -13,10 +13,10 @@ from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, HardState, Message
 from bankd.raft.ready import Persist, RaftEvent
-from bankd.replica.core import EntryCodec, Replica
+from bankd.replica.core import Applied, EntryCodec, Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import TICKED, Call, Calls, Persisted, ReadCall, Received, WriteCall
-from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, TxId
+from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, Term, TxId
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
 from bankd.wire.methods import Method
@@ -56,7 +56,13 @@ class Group:
             random=NoChance(),
         )
         codec = EntryCodec(encode_batch_head, decode_batch)
-        return Replica(raft=raft, ledger=Ledger(), codec=codec, waiting_calls_max=waiting_calls_max)
+        return Replica(
+            raft=raft,
+            ledger=Ledger(),
+            applied=Applied(Term(0), b""),
+            codec=codec,
+            waiting_calls_max=waiting_calls_max,
+        )
 
     # Moving the world
 

@@ -17,7 +17,7 @@ from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState, Message
 from bankd.raft.ready import Persist
-from bankd.replica.core import EntryCodec, Replica
+from bankd.replica.core import Applied, EntryCodec, Replica
 from bankd.replica.effects import Effects
 from bankd.replica.events import TICKED, Call, Calls, Event, Persisted, ReadCall, Received, ReplyTo, WriteCall
 from bankd.sim.judges import Judges, Violation
@@ -254,6 +254,7 @@ class Judged:
         return Replica(
             raft=raft,
             ledger=ledger,
+            applied=Applied(Term(1), self._first_entry().body),
             codec=codec,
             waiting_calls_max=self._obeyed.product.waiting_calls_max,
             entry_bytes_max=limits.entry_bytes_max,

@@ -3,6 +3,7 @@
 The process is the product's own `serve`, whole, in an `Environment` of in-memory wires and a simulated disk.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -19,12 +20,28 @@ from bankd.sim.plan import DiskOdds
 from bankd.sim.random import Stream
 from bankd.storage.wal import Wal
 from bankd.types import NodeId
-from tests.whole.committer import LoopCommitter
+from tests.whole.committer import NS_PER_S, LoopCommitter
 from tests.whole.network import Network
 from tests.whole.scheduler import Process
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 FREE_BYTES: Final = 2**40
+
+
+class SideLoop:
+    """In the place of a thread: the event loop itself, in the time that the disk takes."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+        self._one_at_a_time = trio.Lock()
+
+    async def run(self, call: Callable[[], None]) -> None:
+        async with self._one_at_a_time:
+            call()
+            await trio.sleep(self._disk.take_elapsed() / NS_PER_S)
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class Host:
@@ -158,6 +175,7 @@ class Host:
             connect=partial(self._network.connect, process=process),
             disk=self.disk,
             commit=partial(self._commit, process),
+            side_thread=partial(SideLoop, self.disk),
             close=partial(self._close, process),
             free_bytes=self._free_bytes,
             wall_ns=self._wall_ns,
