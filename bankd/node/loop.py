@@ -22,10 +22,9 @@ import trio
 from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
-from bankd.raft.ready import RaftEvent
 from bankd.replica.core import Replica
-from bankd.replica.effects import Effects, Reply
-from bankd.replica.events import Event, Persisted
+from bankd.replica.effects import Effects, ReplicaEvent, Reply
+from bankd.replica.events import Event, PeerMessage, Persisted
 
 LONE_CALLS_MAX: Final = 1
 
@@ -33,9 +32,9 @@ LONE_CALLS_MAX: Final = 1
 class Outside(Protocol):
     """Where effects go."""
 
-    def send(self, messages: Sequence[Message]) -> None: ...  # one send per connection
+    def send(self, messages: Sequence[PeerMessage]) -> None: ...  # one send per connection
     def reply(self, replies: Sequence[Reply]) -> None: ...
-    def observe(self, events: Sequence[RaftEvent]) -> None: ...
+    def observe(self, events: Sequence[ReplicaEvent]) -> None: ...
     def keep(self, effects: Effects) -> None: ...  # what concerns snapshots
 
 

@@ -24,11 +24,20 @@ from bankd.node.memory import keep_from_garbage_collector
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
 from bankd.node.view import NodeView
-from bankd.raft.messages import Message
-from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RaftEvent, RoleChanged
+from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RoleChanged
+from bankd.replica.comparison import DigestsDiffer
 from bankd.replica.core import Replica
-from bankd.replica.effects import Effects, ReadDone, Reply, Result
-from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable, SnapshotReceived
+from bankd.replica.effects import Effects, ReadDone, ReplicaEvent, Reply, Result
+from bankd.replica.events import (
+    TICKED,
+    Call,
+    Calls,
+    Event,
+    HandOverCall,
+    PeerMessage,
+    PeerUnreachable,
+    SnapshotReceived,
+)
 from bankd.status import NodeStatus, SnapshotTaken
 from bankd.storage.data_dir import Identity
 from bankd.storage.snapshot_store import SnapshotStore
@@ -124,7 +133,7 @@ class Node:
 
     # Effects out: the loop's `Outside`
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         reached: dict[PeerLink, None] = {}
         for message in messages:
             link = self.links.get(message.to)
@@ -168,7 +177,7 @@ class Node:
         body = encode_refusal(self.book.with_address(refusal))
         sender.push(encode_frame(FrameKind.ERROR, method, call_id, body))
 
-    def observe(self, events: Sequence[RaftEvent]) -> None:
+    def observe(self, events: Sequence[ReplicaEvent]) -> None:
         node_id = self.identity.node_id
         for event in events:
             match event:
@@ -183,6 +192,9 @@ class Node:
                     log.warning("transfer_aborted node=%s target=%s", node_id, event.target)
                 case MessageIgnored():
                     self._ignored.warning("message_ignored node=%s peer=%s why=%s", node_id, event.sender, event.reason)
+                case DigestsDiffer():
+                    nodes = ",".join(event.nodes)
+                    log.error("digests_differ node=%s index=%d others=%s", node_id, event.index, nodes)
                 case _:
                     assert_never(event)
 

@@ -13,9 +13,10 @@ from bankd.errors import Refusal
 from bankd.ledger.commands import Outcome
 from bankd.ledger.image import Image
 from bankd.ledger.queries import Answer
-from bankd.raft.messages import Message
 from bankd.raft.ready import ChunkReceived, ChunkWanted, Persist, RaftEvent
-from bankd.replica.events import ReplyTo
+from bankd.replica import refusals
+from bankd.replica.comparison import DigestsDiffer, Diverged
+from bankd.replica.events import PeerMessage, ReplyTo
 from bankd.status import DigestReport, LeadershipMoved, SnapshotTaken
 from bankd.types import LogIndex, Term, TimeNs
 
@@ -32,11 +33,23 @@ class ReadDone:
 
 
 Result = Outcome | ReadDone | DigestReport | LeadershipMoved | SnapshotTaken | Refusal
+ReplicaEvent = RaftEvent | DigestsDiffer  # for logs
 
 
 class Reply(NamedTuple):  # one per call on the hot path, hence a plain tuple
     reply_to: ReplyTo
     result: Result
+
+
+def without_state(reply: Reply) -> Reply:
+    """The same answer if it says nothing of this node's state; else one that doesn't."""
+    match reply.result:
+        case Refusal() | LeadershipMoved():
+            return reply
+        case ReadDone() | DigestReport() | SnapshotTaken():
+            return Reply(reply.reply_to, refusals.quarantined())
+        case _:
+            return Reply(reply.reply_to, refusals.outcome_unknown(None))
 
 
 @attrs.frozen(eq=False)
@@ -53,14 +66,15 @@ class SnapshotDue:
 
 @attrs.frozen
 class Effects:
-    send_now: tuple[Message, ...] = ()
+    send_now: tuple[PeerMessage, ...] = ()
     persists: tuple[Persist, ...] = ()
     replies: tuple[Reply, ...] = ()
-    events: tuple[RaftEvent, ...] = ()
+    events: tuple[ReplicaEvent, ...] = ()
     snapshot_due: SnapshotDue | None = None
     chunks_wanted: tuple[ChunkWanted, ...] = ()  # to be read, each answered by a `ChunkRead`
     chunks_received: tuple[ChunkReceived, ...] = ()  # to be kept in order, answered by `ChunkKept` or not at all
     more: bool = False  # work is left that needs no event: call ready() again soon
+    diverged: Diverged | None = None  # once: this replica is to end, and its state to be fetched anew
 
 
 NO_EFFECTS = Effects()

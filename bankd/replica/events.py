@@ -14,9 +14,11 @@ from bankd.ledger.queries import Query
 from bankd.ledger.state import Ledger
 from bankd.raft.messages import Configuration, Message, SnapshotRef
 from bankd.raft.ready import ChunkWanted
+from bankd.replica.comparison import DigestNotice
 from bankd.types import LogIndex, NodeId, ReadMode
 
 ReplyTo = object
+PeerMessage = Message | DigestNotice  # all that nodes say to each other
 
 
 class WriteCall(NamedTuple):  # one per write on the hot path, hence a plain tuple
@@ -74,7 +76,7 @@ class Calls:
 
 @attrs.frozen
 class Received:
-    message: Message
+    message: PeerMessage
 
 
 @attrs.frozen

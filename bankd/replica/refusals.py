@@ -78,6 +78,12 @@ def too_old(age_ms: int, max_age_ms: int) -> Refusal:
     )
 
 
+def quarantined() -> Refusal:
+    """For what surely entered no log, and for reads: the state here is wrong."""
+    message = "this node's state differs from the majority's; it fetches it anew"
+    return Refusal(Code.UNAVAILABLE, "QUARANTINED", message, retryable=True)
+
+
 def lease_not_configured() -> Refusal:
     return Refusal(
         Code.FAILED_PRECONDITION,

@@ -118,6 +118,12 @@ class Snapshots:
             for call in expired:
                 answer(call.reply_to, refusal)
 
+    def abandon(self, refusal: Refusal, answer: Callable[[ReplyTo, Result], None]) -> None:
+        """Answer every call: a snapshot of this state is of no use."""
+        for call in self._calls + self._calls_under_way:
+            answer(call.reply_to, refusal)
+        self._calls, self._calls_under_way = [], []
+
 
 def _taken(snapshot: SnapshotRef) -> SnapshotTaken:
     return SnapshotTaken(snapshot.index, snapshot.term, snapshot.size_bytes, snapshot.content_id)

@@ -17,8 +17,7 @@ import attrs
 from bankd.boot import make_replica, open_disk, raft_options, tick_s
 from bankd.config import Config
 from bankd.errors import Code, DiskFailed, NodeError, Refusal
-from bankd.raft.messages import Message
-from bankd.replica.events import DiskSpace, Event, PeerUnreachable, Received
+from bankd.replica.events import DiskSpace, Event, PeerMessage, PeerUnreachable, Received
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock
 from bankd.sim.disk import PowerLost, SimDisk
@@ -77,7 +76,7 @@ class Node:
 
     # Into the process
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: PeerMessage) -> None:
         process = self.process
         if process is not None:
             self._enter(process, process.receive, Received(message))

@@ -1,4 +1,4 @@
-"""Raft messages as the bodies of frames between peers, and back.
+"""What nodes say to each other, Raft messages and digest notices, as the bodies of frames, and back.
 
 Sender and receiver are those of the connection and are not repeated in the bytes. What a peer sent
 is checked here as far as its shape goes: kinds are known, numbers leave room to count on, entries
@@ -21,7 +21,6 @@ from bankd.raft.messages import (
     EntryType,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotRef,
@@ -31,6 +30,9 @@ from bankd.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
+from bankd.replica.comparison import DigestNotice
+from bankd.replica.digests import DIGEST_BYTES
+from bankd.replica.events import PeerMessage
 from bankd.types import LogIndex, NodeId, Term
 from bankd.wire.parsing import known, parse
 from bankd.wire.varint import bytes_tag, varint, varint_tag
@@ -52,7 +54,7 @@ _ENTRY_BODY: Final = bytes_tag(pb.Entry.BODY_FIELD_NUMBER)
 _ENTRY_TYPES: Final[Mapping[int, EntryType]] = {int(kind): kind for kind in EntryType}
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: PeerMessage) -> bytes:
     """The body of an ITEM frame of Method.RAFT."""
     if isinstance(message, AppendRequest):
         return _encode_append(message)
@@ -94,7 +96,8 @@ def _encode_small(
     | SnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
-    | TimeoutNow,
+    | TimeoutNow
+    | DigestNotice,
 ) -> pb.Message:
     term = message.term
     match message:
@@ -137,14 +140,16 @@ def _encode_small(
             return pb.Message(term=term, vote_response=pb.VoteResponse(granted=granted, pre_vote=pre_vote))
         case TimeoutNow():
             return pb.Message(term=term, timeout_now=pb.TimeoutNow())
+        case DigestNotice(index=index, digest=digest):
+            return pb.Message(term=term, digest_notice=pb.DigestNotice(index=index, digest=digest))
         case _:
             assert_never(message)
 
 
-def decode_message(body: bytes, *, sender: NodeId, to: NodeId) -> Message:
-    """Raises ProtocolError: no Raft message, or one that no sound peer could have sent."""
+def decode_message(body: bytes, *, sender: NodeId, to: NodeId) -> PeerMessage:
+    """Raises ProtocolError: no message of a node, or one that no sound peer could have sent."""
     message = parse(pb.Message, body)
-    decode = known(_DECODERS, message.WhichOneof("kind"), "Raft message")
+    decode = known(_DECODERS, message.WhichOneof("kind"), "message of a node")
     _bounded(message.term)
     return decode(message, to, sender, Term(message.term))
 
@@ -254,7 +259,15 @@ def _timeout_now(message: pb.Message, to: NodeId, sender: NodeId, term: Term) ->
     return TimeoutNow(to, sender, term)
 
 
-_DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term], Message]]] = {
+def _digest_notice(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> DigestNotice:
+    index, digest = message.digest_notice.index, message.digest_notice.digest
+    _bounded(index)
+    if len(digest) != DIGEST_BYTES:
+        raise ProtocolError(f"a digest of {len(digest)} bytes")
+    return DigestNotice(to, sender, term, LogIndex(index), digest)
+
+
+_DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term], PeerMessage]]] = {
     "vote_request": _vote_request,
     "vote_response": _vote_response,
     "append_request": _append_request,
@@ -266,4 +279,5 @@ _DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term]
     "read_index_request": _read_index_request,
     "read_index_response": _read_index_response,
     "timeout_now": _timeout_now,
+    "digest_notice": _digest_notice,
 }

@@ -12,7 +12,6 @@ from bankd.raft.messages import (
     EntryType,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotRef,
@@ -22,6 +21,9 @@ from bankd.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
+from bankd.replica.comparison import DigestNotice
+from bankd.replica.digests import DIGEST_BYTES
+from bankd.replica.events import PeerMessage
 from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus, SnapshotTaken
 from bankd.types import (
     BALANCE_MAX,
@@ -122,11 +124,11 @@ def snapshot_requests(draw: st.DrawFn) -> SnapshotRequest:
     return SnapshotRequest(TO, SENDER, Term(term), snapshot, offset, data)
 
 
-def _between(message_class: type[Message], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[Message]:
+def _between(message_class: type[PeerMessage], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[PeerMessage]:
     return st.builds(message_class, st.just(TO), st.just(SENDER), counters, *fields)
 
 
-messages: st.SearchStrategy[Message] = st.one_of(
+messages: st.SearchStrategy[PeerMessage] = st.one_of(
     append_requests(),
     _between(VoteRequest, counters, counters, st.booleans(), st.booleans()),
     _between(VoteResponse, st.booleans(), st.booleans()),
@@ -138,6 +140,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     _between(ReadIndexRequest, counters),
     _between(ReadIndexResponse, counters, counters, st.booleans()),
     _between(TimeoutNow),
+    _between(DigestNotice, counters, st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)),
 )
 
 configurations = st.builds(
