@@ -126,6 +126,10 @@ class LimitExceeded(TransferRefused):
     """A balance would have left the signed 64-bit range."""
 
 
+class SnapshotNotFound(BankError):
+    """The node asked holds no such snapshot, or no more: newer ones have replaced it."""
+
+
 class Unavailable(BankError):
     """No node could take the call, and it surely took no effect. Safe to send again."""
 

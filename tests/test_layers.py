@@ -34,11 +34,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "client": VALUES | {"ledger", "wire"},
     "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
     "local": VALUES | {"client"},
+    "backup": VALUES | {"ledger", "wire", "storage"},
     "demo": VALUES | {"config", "client", "local"},
     "offline": VALUES | {"ledger", "raft.messages", "wire", "storage"},
     "cli": VALUES | {"campaign", "config", "demo", "gateway", "history", "node", "offline"},
     "__main__": frozenset({"cli"}),
-    "bankctl": VALUES | {"client"},
+    "bankctl": VALUES | {"client", "backup"},
 }
 PURE = frozenset({"types", "errors", "status", "ledger", "raft", "replica", "sim"})
 PURE_MODULES = frozenset({

@@ -115,8 +115,10 @@ def encode_header(header: SnapshotHeader) -> bytes:
     return _with_crc(fixed + header.configuration)
 
 
-def decode_header(data: bytes, path: Path, cluster_id: ClusterId) -> tuple[SnapshotHeader, bytes]:
+def decode_header(data: bytes, path: Path, cluster_id: ClusterId | None) -> tuple[SnapshotHeader, bytes]:
     """Return the header of the snapshot `path`, whose bytes begin with `data`, and those bytes that it takes.
+
+    Without a cluster's id, that of any cluster.
 
     Raises:
       SnapshotDamaged: it is broken.
@@ -131,12 +133,14 @@ def decode_header(data: bytes, path: Path, cluster_id: ClusterId) -> tuple[Snaps
     if version != VERSION:
         raise DataDirForeign(f"{path} has format {version}, this program knows {VERSION}: start a matching bankd")
     *_, found_id, index, term, time_ns, digest = _HEADER.unpack_from(encoded)
-    if found_id != cluster_id:
+    if cluster_id is not None and found_id != cluster_id:
         raise DataDirForeign(
             f"{path} belongs to cluster {found_id:016x}, this is {cluster_id:016x}: put back its own snapshots"
         )
     configuration = encoded[_HEADER.size : -_CRC.size]
-    return SnapshotHeader(cluster_id, LogIndex(index), Term(term), TimeNs(time_ns), digest, configuration), encoded
+    return SnapshotHeader(
+        ClusterId(found_id), LogIndex(index), Term(term), TimeNs(time_ns), digest, configuration
+    ), encoded
 
 
 def encode_footer(footer: Footer) -> bytes:

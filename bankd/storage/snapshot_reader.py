@@ -38,8 +38,8 @@ _STORED_BYTES_MAX: Final = stored_bytes_max(CHUNK_BYTES_MAX)
 class SnapshotReader:
     """One open snapshot. Owned by one thread at a time."""
 
-    def __init__(self, path: Path, file: DiskFile, cluster_id: ClusterId) -> None:
-        """Take over an open file; see `open`."""
+    def __init__(self, path: Path, file: DiskFile, cluster_id: ClusterId | None) -> None:
+        """Take over an open file; see `open`. Without a cluster's id, a snapshot of any."""
         self.path = path
         self._file = file
         self._size = file.size()

@@ -24,7 +24,7 @@ from bankd.raft.messages import (
 from bankd.replica.comparison import DigestNotice
 from bankd.replica.digests import DIGEST_BYTES
 from bankd.replica.events import PeerMessage
-from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus, SnapshotTaken
 from bankd.types import (
     BALANCE_MAX,
     BALANCE_MIN,
@@ -171,7 +171,7 @@ accounts_created = st.builds(AccountCreated, st.booleans(), u64, st.booleans())
 account_records = st.builds(AccountRecord, ids, money, money, u64, u64)
 transfer_records = st.builds(TransferRecord, ids, ids, ids, money, statuses, u64, u64, st.none() | money)
 
-member_statuses = st.builds(MemberStatus, text, text, st.booleans(), u64, u64, u64, st.booleans())
+member_statuses = st.builds(MemberStatus, text, text, st.booleans(), u64, u64, u64, st.booleans(), st.booleans())
 node_statuses = st.builds(
     NodeStatus,
     cluster=text,
@@ -193,6 +193,15 @@ node_statuses = st.builds(
     fsync_p99_us=u64,
     waiting_calls=u64,
     members=st.lists(member_statuses, max_size=3).map(tuple),
+    refilling=text,
+    snapshot_index=u64,
+    snapshot_size_bytes=u64,
+    snapshot_under_way=st.booleans(),
+    log_base_index=u64,
+    log_bytes=u64,
+    snapshot_bytes=u64,
+    disk_free_bytes=u64,
 )
 digest_reports = st.builds(DigestReport, u64, st.binary(max_size=16), money)
 leadership_moves = st.builds(LeadershipMoved, text, u64)
+snapshots_taken = st.builds(SnapshotTaken, u64, u64, u64, content_ids, u64)
