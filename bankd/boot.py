@@ -22,6 +22,7 @@ from typing import Final
 import attrs
 
 from bankd.config import Config
+from bankd.errors import LogDamaged, MustRefill, NodeError
 from bankd.keeper.restoring import Restored, restore_newest
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions, RandomSource
@@ -32,6 +33,7 @@ from bankd.storage.data_dir import DataDir, Identity
 from bankd.storage.disk import Disk
 from bankd.storage.records import Base
 from bankd.storage.recovery import Recovered
+from bankd.storage.refill import Refill, marker, resume, set_aside
 from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, LogIndex, NodeId, Term
@@ -51,9 +53,11 @@ class Opened:
     wal: Wal
     store: SnapshotStore
     recovered: Recovered
-    restored: Restored | None  # from the newest sound snapshot
     configuration: Configuration
     addresses: Mapping[NodeId, str]
+    restored: Restored | None  # from the newest sound snapshot
+    refill: Refill | None  # why a leader must refill this node before it counts
+    refilling: int  # 0, or this start's nonce
 
     @property
     def identity(self) -> Identity:
@@ -72,33 +76,57 @@ def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
     return ClusterId(int.from_bytes(digest, "little") or 1)
 
 
-def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int]) -> Opened:
-    """Open the data directory and read the log; on the first start, make both. Blocks. Nothing stays open if it fails.
+def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int], loss: MustRefill | None = None) -> Opened:
+    """Open the data directory and read what it holds; on the first start, make it. Blocks. Nothing stays open if it fails.
 
-    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments.
+    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments and of refills. `loss`: what the
+    process before this one, or this one before it began anew, found out.
 
     Raises:
-      NodeError: the directory is locked, foreign, unusable or damaged, or the disk failed.
+      NodeError: the directory is locked, foreign or unusable, or damaged in a way that no leader can mend, or the
+        disk failed.
     """
     segment_bytes = config.storage.segment_size_bytes
     options = WalOptions(segment_bytes, min(segment_bytes, SHORT_SEGMENT_BYTES_MAX), new_u64)
     with ExitStack() as undo:
         data_dir = _open_data_dir(config, disk, options)
         undo.callback(data_dir.close)
-        store = SnapshotStore.open(disk, data_dir.snapshot_dir, data_dir.identity.cluster_id)
+        identity = data_dir.identity
+        if loss is not None:
+            _require_others(config, None, loss)
+            set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
+        refill = resume(disk, data_dir.path, identity, options)
+        store = SnapshotStore.open(disk, data_dir.snapshot_dir, identity.cluster_id)
         restored = restore_newest(store)
         covered_index = LogIndex(0) if restored is None else restored.snapshot.index
-        wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, options, covered_index)
+        try:
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
+        except LogDamaged as damage:
+            _require_others(config, restored, damage)
+            set_aside(disk, data_dir.path, identity, options, str(damage), state_is_void=False)
+            refill = marker(disk, data_dir.path)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
         undo.callback(wal.close)
         if restored is not None:
             recovered = _led_on_from(restored.snapshot, wal, recovered)
-        elif recovered.is_empty:
+        elif recovered.is_empty and refill is None:
             recovered = _lay_first_entry(wal, config.cluster.bootstrap, recovered)
-        configuration, addresses = _members(recovered.entries, restored)
+        configuration, addresses = _members(config, recovered.entries, restored)
         undo.pop_all()
     # The file knows best where a member is now; it cannot make one.
     current = {node_id: config.cluster.bootstrap.get(node_id, address) for node_id, address in addresses.items()}
-    return Opened(data_dir, wal, store, recovered, restored, configuration, current)
+    refilling = 0 if refill is None else new_u64() or 1
+    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, refilling)
+
+
+def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
+    """Raise the damage, in words, if this node is the only voter: there is nobody who could refill it."""
+    voters = set(config.cluster.bootstrap) if restored is None else restored.configuration.voters
+    if voters == {config.node.id}:
+        raise LogDamaged(
+            f"{damage}; {config.node.id} is the only voter, so nobody can refill it "
+            "(look with `bankd verify`, and put back a backup with `bankd restore`)"
+        ) from damage
 
 
 def _open_data_dir(config: Config, disk: Disk, options: WalOptions) -> DataDir:
@@ -137,13 +165,18 @@ def _led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered
     return Recovered(hard_state, (), found.torn, snapshot.index)
 
 
-def _members(entries: Sequence[Entry], restored: Restored | None) -> tuple[Configuration, Mapping[NodeId, str]]:
-    """The newest configuration in the log, or that of the snapshot before it."""
+def _members(
+    config: Config, entries: Sequence[Entry], restored: Restored | None
+) -> tuple[Configuration, Mapping[NodeId, str]]:
+    """The newest configuration in the log, or that of the snapshot before it; with neither, the file's, until the
+    leader that refills this node brings another."""
     for entry in reversed(entries):
         if entry.type is EntryType.CONFIG:
             return decode_configuration(entry.body)
-    assert restored is not None, "a log without a configuration passed recovery"
-    return restored.configuration, restored.addresses
+    if restored is not None:
+        return restored.configuration, restored.addresses
+    bootstrap = config.cluster.bootstrap
+    return Configuration(voters=frozenset(bootstrap)), bootstrap
 
 
 def raft_options(config: Config) -> RaftOptions:
@@ -173,8 +206,10 @@ def make_replica(
         configuration=opened.configuration,
         hard_state=opened.recovered.hard_state,
         entries=opened.recovered.entries,
-        commit_index=FIRST_INDEX,  # the first entry was agreed upon by being everybody's
+        # The first entry was agreed upon by being everybody's. A node that has lost its state begins without it.
+        commit_index=min(FIRST_INDEX, opened.recovered.last_index),
         snapshot=snapshot,
+        refilling=opened.refilling,
         options=options or raft_options(config),
         random=random,
     )
@@ -198,6 +233,8 @@ def _state(opened: Opened) -> tuple[Ledger, Applied]:
     if restored is not None:
         return restored.ledger, Applied(restored.snapshot.term, restored.configuration_body)
     ledger = Ledger()
+    if not opened.recovered.entries:
+        return ledger, Applied(Term(0), b"")
     ledger.skip(FIRST_INDEX)
     return ledger, Applied(FIRST_TERM, opened.recovered.entries[0].body)
 

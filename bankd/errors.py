@@ -243,6 +243,17 @@ class LogDamaged(NodeError):
     reason = "LOG_DAMAGED"
 
 
+class MustRefill(NodeError):
+    """A running node found out that it lost what it acknowledged, or that its state is wrong. Raised by whoever drives
+    its replica, and caught where the node was started: it ends, and begins anew as refilling."""
+
+    reason = "MUST_REFILL"
+
+    def __init__(self, message: str, *, state_is_void: bool) -> None:
+        super().__init__(message)
+        self.state_is_void = state_is_void
+
+
 class UnknownEntryVersion(NodeError):
     """A committed entry is newer than this program understands; it must not be skipped (K14)."""
 

@@ -1,7 +1,7 @@
 """Carry out what a replica asks of snapshots: write its own, read them for followers, keep the leader's.
 
-Three lanes, for they must not wait for each other: `taking` lasts as long as a snapshot, `sending` and `receiving` have
-one short job for each chunk, the last of which restores the whole. Their steps touch the same store, so a driver makes
+Lanes of their own, for they must not wait for each other: `taking` lasts as long as a snapshot, `sending` and
+`receiving` have one short job for each chunk, the last of which restores the whole; `marking` ends a refill. Their steps touch the same store, so a driver makes
 one blocking call at a time, whichever lane it belongs to.
 
 What fails, and what comes of it:
@@ -21,19 +21,30 @@ from typing import Final
 
 import attrs
 
-from bankd.errors import DiskFull
+from bankd.errors import DiskFull, Refusal
 from bankd.keeper.restoring import SnapshotNewer, restore
 from bankd.keeper.work import Lane, Work, blocking
 from bankd.raft.messages import SnapshotRef
 from bankd.raft.ready import ChunkReceived, ChunkWanted
 from bankd.replica.effects import Effects, SnapshotDue
-from bankd.replica.events import ChunkKept, ChunkRead, Event, SnapshotFailed, SnapshotReceived, SnapshotSealed
+from bankd.replica.events import (
+    ChunkKept,
+    ChunkRead,
+    Event,
+    LossForgotten,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotSealed,
+)
+from bankd.status import SnapshotPart
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged, SnapshotHeader
 from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_receiver import IncomingSnapshot
 from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.snapshot_writer import SnapshotWriter
 from bankd.types import ClusterId, LogIndex
+from bankd.wire.requests import SnapshotReadAsked
+from bankd.wire.snapshot_codec import PART_BYTES_MAX, snapshot_damaged, snapshot_not_found, snapshot_offset_wrong
 from bankd.wire.snapshot_rows import encode_block
 
 SENT_BYTES: Final = 512 << 10  # of a file in one message: a follower writes and syncs that in some milliseconds
@@ -56,23 +67,30 @@ class Happening(Enum):
 @attrs.define(eq=False)
 class Keeper:
     """`post` hands an event to the replica, `tell` a happening to whoever logs: what, which index, and in words.
-    `prune` deletes what of the log is covered up to an index, and returns how many files."""
+    `prune` deletes what of the log is covered up to an index, and returns how many files; `forget_loss` removes
+    from the disk that this node is to be refilled."""
 
     _store: SnapshotStore
     _cluster_id: ClusterId
     _prune: Callable[[LogIndex], int]
+    _forget_loss: Callable[[], None]
     _post: Callable[[Event], None]
     _tell: Callable[[Happening, LogIndex, str], None]
     taking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     sending: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
+    marking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
+    sealed_bytes: int = attrs.field(init=False, default=0)  # the room that sealed snapshots take
     _readers: dict[SnapshotRef, SnapshotReader] = attrs.field(init=False, factory=dict)
     _received_index: LogIndex = attrs.field(init=False, default=LogIndex(0))
     _left_alone: bytes = attrs.field(init=False, default=b"")  # content id of a snapshot that is of no use here
 
+    def __attrs_post_init__(self) -> None:
+        self.sealed_bytes = self._store.size_bytes
+
     @property
     def lanes(self) -> tuple[Lane, ...]:
-        return self.taking, self.sending, self.receiving
+        return self.taking, self.sending, self.receiving, self.marking
 
     def carry_out(self, effects: Effects) -> None:
         """Put what a turn asks of snapshots into the lanes."""
@@ -82,6 +100,14 @@ class Keeper:
             self.sending.put(partial(self._send, wanted))
         for received in effects.chunks_received:
             self.receiving.put(partial(self._receive, received))
+
+    def refilled(self) -> None:
+        """The node has been refilled: forget on the disk that it was to be."""
+        self.marking.put(self._end_refill)
+
+    def _end_refill(self) -> Work[None]:
+        yield from blocking(self._forget_loss)
+        self._post(LossForgotten())
 
     def close(self) -> None:
         """Close what is open. Drafts stay, for the next start to remove."""
@@ -113,6 +139,7 @@ class Keeper:
 
     def _seal(self, writer: SnapshotWriter) -> SnapshotSealed:
         snapshot = writer.seal().snapshot
+        self.sealed_bytes = self._store.size_bytes
         return SnapshotSealed(snapshot, self._store.covered_index)
 
     def _give_up(self, due: SnapshotDue, error: DiskFull) -> None:
@@ -126,13 +153,44 @@ class Keeper:
             reader = yield from self._reader(wanted.snapshot)
             data = yield from blocking(lambda: reader.pread(SENT_BYTES, wanted.offset))
         except SnapshotDamaged as error:
-            why = str(error)
-            self._tell(Happening.DAMAGED, wanted.snapshot.index, why)
-            yield from blocking(lambda: self._store.mark_damaged(wanted.snapshot, why))
-            yield from self._forget(wanted.snapshot)
+            yield from self._found_damaged(wanted.snapshot, str(error))
             self._post(ChunkRead(wanted, None))
         else:
             self._post(ChunkRead(wanted, data))
+
+    def read(self, asked: SnapshotReadAsked, answer: Callable[[SnapshotPart | Refusal], None]) -> bool:
+        """Read a part of a snapshot's file for an operator; `answer` is called with it later. False: too much waits."""
+        return self.sending.put(partial(self._read, asked, answer))
+
+    def _read(self, asked: SnapshotReadAsked, answer: Callable[[SnapshotPart | Refusal], None]) -> Work[None]:
+        offset, snapshot = asked.offset, self._named(asked)
+        if snapshot is None:
+            answer(snapshot_not_found(asked.index, asked.term))
+        elif offset > snapshot.size_bytes:
+            answer(snapshot_offset_wrong(snapshot.index, offset, snapshot.size_bytes))
+        else:
+            try:
+                reader = yield from self._reader(snapshot)
+                data = yield from blocking(lambda: reader.pread(PART_BYTES_MAX, offset))
+            except SnapshotDamaged as error:
+                yield from self._found_damaged(snapshot, str(error))
+                answer(snapshot_damaged(snapshot.index, str(error)))
+            else:
+                answer(
+                    SnapshotPart(snapshot.index, snapshot.term, snapshot.size_bytes, snapshot.content_id, offset, data)
+                )
+
+    def _named(self, asked: SnapshotReadAsked) -> SnapshotRef | None:
+        """The snapshot that was asked for: one that is still being read may have been deleted since."""
+        if not asked.index:
+            return next(iter(self._store.snapshots), None)
+        known = (*self._store.snapshots, *self._readers)
+        return next((one for one in known if (one.index, one.term) == (asked.index, asked.term)), None)
+
+    def _found_damaged(self, snapshot: SnapshotRef, why: str) -> Work[None]:
+        self._tell(Happening.DAMAGED, snapshot.index, why)
+        yield from blocking(lambda: self._store.mark_damaged(snapshot, why))
+        yield from self._forget(snapshot)
 
     def _reader(self, snapshot: SnapshotRef) -> Work[SnapshotReader]:
         """Open a snapshot, and verify all of it once before any of it is sent."""
@@ -191,6 +249,7 @@ class Keeper:
 
     def _seal_received(self, incoming: IncomingSnapshot) -> LogIndex:
         incoming.seal()
+        self.sealed_bytes = self._store.size_bytes
         return self._store.covered_index
 
 

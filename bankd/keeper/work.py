@@ -53,7 +53,7 @@ def run_now(work: Work[T]) -> T:
 class Lane:
     """Jobs that are done one after the other. Whoever drives it sets `on_job` and takes `next_work`.
 
-    Invariant: at most `jobs_max` wait; one more is dropped, for whoever asked asks again.
+    Invariant: at most `jobs_max` wait; one more is not taken. A peer whose question is not taken asks again.
     """
 
     def __init__(self, *, jobs_max: int) -> None:
@@ -61,10 +61,13 @@ class Lane:
         self._jobs: deque[Callable[[], Work[None]]] = deque()
         self._jobs_max = jobs_max
 
-    def put(self, job: Callable[[], Work[None]]) -> None:
-        if len(self._jobs) < self._jobs_max:
-            self._jobs.append(job)
-            self.on_job()
+    def put(self, job: Callable[[], Work[None]]) -> bool:
+        """Take in a job, if there is room for it; returns whether there was."""
+        if len(self._jobs) >= self._jobs_max:
+            return False
+        self._jobs.append(job)
+        self.on_job()
+        return True
 
     def next_work(self) -> Work[None] | None:
         """Begin the next job; the one before it must have ended."""

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 
 import trio
 
+from bankd.keeper.losses import loss_in
 from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
@@ -69,11 +70,12 @@ class ReplicaLoop:
     async def run(self) -> None:
         """Run until cancelled.
 
-        Raises:
-          UnknownEntryVersion: a committed entry is newer than this program.
-          DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
+          Raises:
+            UnknownEntryVersion: a committed entry is newer than this program.
+            MustRefill: the node lost what it acknowledged, or its state is wrong; nothing of that turn was carried out.
+        DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
 
-        Cancellation: between two turns, so that no effect is half carried out.
+          Cancellation: between two turns, so that no effect is half carried out.
         """
         while True:
             await self._wake.wait()
@@ -104,6 +106,8 @@ class ReplicaLoop:
         for event in events:
             replica.step(event, now_ns)
         effects = replica.ready(self._wall_ns())
+        if (loss := loss_in(effects)) is not None:
+            raise loss
         if effects.send_now:
             self._outside.send(effects.send_now)
         if effects.replies:

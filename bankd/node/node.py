@@ -23,7 +23,7 @@ from bankd.node.loop import ReplicaLoop, monotonic_ns
 from bankd.node.memory import keep_from_garbage_collector
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
-from bankd.node.view import NodeView
+from bankd.node.view import DiskUse, NodeView
 from bankd.raft.ready import (
     LeadershipTransferAborted,
     LogForgotten,
@@ -32,6 +32,7 @@ from bankd.raft.ready import (
     Refilled,
     RoleChanged,
 )
+from bankd.replica import refusals
 from bankd.replica.comparison import DigestsDiffer
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, ReadDone, ReplicaEvent, Reply, Result
@@ -41,18 +42,22 @@ from bankd.replica.events import (
     Calls,
     Event,
     HandOverCall,
+    LossForgotten,
     PeerMessage,
     PeerUnreachable,
     SnapshotReceived,
 )
-from bankd.status import NodeStatus, SnapshotTaken
+from bankd.status import NodeStatus, SnapshotPart
 from bankd.storage.data_dir import Identity
+from bankd.storage.refill import Refill
 from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.wal import Wal
 from bankd.types import LogIndex, NodeId
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.methods import Method
 from bankd.wire.raft_codec import encode_message
 from bankd.wire.refusals import encode_refusal
+from bankd.wire.requests import SnapshotReadAsked
 from bankd.wire.responses import encode_response
 
 log = logging.getLogger(__name__)
@@ -81,7 +86,9 @@ class Node:
         identity: Identity,
         replica: Replica,
         store: SnapshotStore,
-        prune: Callable[[LogIndex], int],
+        wal: Wal,
+        forget_loss: Callable[[], None],
+        refill: Refill | None,
         book: Book,
         environment: Environment,
         forwarded_max: int,
@@ -92,7 +99,8 @@ class Node:
         self.book = book
         self.buffer = ReceiveBuffer()
         self.loop = ReplicaLoop(replica, self, wall_ns=environment.wall_ns)
-        self.keeper = Keeper(store, identity.cluster_id, prune, self._kept, _tell)
+        self.keeper = Keeper(store, identity.cluster_id, wal.prune, forget_loss, self._kept, _tell)
+        self.refill = refill  # why this node does not count; None once it does
         self.calls_under_way = 0
         self.draining = False  # new calls are refused
         self.drained = trio.Event()  # set once it drains and nobody waits any more
@@ -110,7 +118,10 @@ class Node:
             for peer in sorted(book.addresses)
             if peer != identity.node_id
         }
-        self.view = NodeView(identity, replica, book, self.loop.disk, self.links, lambda: self.waiting_calls)
+        self.free_bytes = 0  # of the disk, when it was last asked
+        self.view = NodeView(
+            identity, replica, book, self.loop.disk, self.links, lambda: self.waiting_calls, lambda: self.disk_use(wal)
+        )
         self._ignored = RationedLog(log, trio.current_time)
 
     # Calls in
@@ -130,6 +141,18 @@ class Node:
             link.tick(now_s)
         if self.draining and not self.waiting_calls:
             self.drained.set()
+
+    def read_snapshot(self, call: PendingCall, asked: SnapshotReadAsked) -> None:
+        """Answer with a part of a snapshot's file, when it is read."""
+
+        def answer(result: SnapshotPart | Refusal) -> None:
+            self.calls_under_way -= 1
+            self.answer(call, result)
+            call.sender.flush()
+
+        self.calls_under_way += 1
+        if not self.keeper.read(asked, answer):
+            answer(refusals.overloaded())
 
     async def hand_over(self, patience_s: float) -> None:
         """Try to make another node the leader; return when that is decided, at the latest after `patience_s`."""
@@ -163,13 +186,12 @@ class Node:
         for sender in reached:
             sender.flush()
 
-    def answer(self, call: PendingCall, result: Result | NodeStatus) -> None:
+    def answer(self, call: PendingCall, result: Result | NodeStatus | SnapshotPart) -> None:
         """Put one answer into its connection's outbox, for the next flush."""
         call.sender.expected_bytes -= call.answer_bytes
         if isinstance(result, Refusal):
             self.refuse(call.sender, call.call_id, call.method, result)
             return
-        assert not isinstance(result, SnapshotTaken), "a snapshot was asked for by nobody"
         if isinstance(result, ReadDone):
             answer, index, age_ms = result.answer, result.index, result.age_ms
             body = encode_response(call.method, call.request, answer, index=index, age_ms=age_ms)
@@ -206,6 +228,7 @@ class Node:
                     log.error("log_forgotten node=%s leader=%s index=%d", node_id, event.leader_id, event.index)
                 case Refilled():
                     log.info("refilled node=%s index=%d", node_id, event.index)
+                    self.keeper.refilled()
                 case _:
                     assert_never(event)
 
@@ -216,12 +239,17 @@ class Node:
         """Take in what became of a snapshot."""
         if isinstance(event, SnapshotReceived):
             keep_from_garbage_collector()
+        elif isinstance(event, LossForgotten):
+            self.refill = None
         self.loop.post(event)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.loop.post(PeerUnreachable(peer))
 
     # Views
+
+    def disk_use(self, wal: Wal) -> DiskUse:
+        return DiskUse(wal.size_bytes, self.keeper.sealed_bytes, self.free_bytes, self.refill)
 
     @property
     def leader_link(self) -> PeerLink | None:

@@ -11,6 +11,7 @@ A second signal: at once.
 
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
@@ -19,7 +20,7 @@ import trio
 
 from bankd.boot import Opened, make_replica, open_disk, tick_s
 from bankd.config import Config
-from bankd.errors import Exit, NodeError
+from bankd.errors import Exit, MustRefill, NodeError
 from bankd.node.book import Book
 from bankd.node.causes import innermost
 from bankd.node.descriptors import room_within
@@ -31,6 +32,7 @@ from bankd.node.memory import quiet_garbage_collector
 from bankd.node.node import Node
 from bankd.node.snapshots import do_jobs
 from bankd.replica.events import DiskSpace
+from bankd.storage.refill import clear
 
 log = logging.getLogger(__name__)
 
@@ -90,19 +92,50 @@ async def serve(
     environment: Environment,
     shutdown: trio.Event,
     *,
-    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
+    on_started: Callable[[Node], None] = lambda node: None,
 ) -> None:
-    """Run one node until `shutdown` is set, and then to its orderly end. Reports started once it listens.
+    """Run one node until `shutdown` is set, and then to its orderly end. Calls `on_started` once it listens.
+
+    A node that finds out that it lost something ends and begins anew in here, as one that is to be refilled.
 
     Cancellation: ends at once, as a crash would; what was acknowledged is durable.
 
     Raises:
       NodeError: possibly in a group: what made the node end.
     """
+    loss: MustRefill | None = None
+    while True:
+        try:
+            await _serve_once(config, environment, shutdown, on_started, loss)
+            return
+        except (BaseExceptionGroup, MustRefill) as failure:
+            loss = _loss_in(failure)
+            if loss is None:
+                raise
+        log.error("begins_anew node=%s why=%r", config.node.id, str(loss))
+
+
+def _loss_in(failure: BaseException) -> MustRefill | None:
+    """The loss for which the node ended; None when there is anything else."""
+    if isinstance(failure, BaseExceptionGroup):
+        losses, others = failure.split(MustRefill)
+        failure = failure if losses is None or others is not None else innermost(losses)
+    return failure if isinstance(failure, MustRefill) else None
+
+
+async def _serve_once(
+    config: Config,
+    environment: Environment,
+    shutdown: trio.Event,
+    on_started: Callable[[Node], None],
+    loss: MustRefill | None,
+) -> None:
     open_files_max = environment.open_files_max()
-    opened = open_disk(config, environment.disk, environment.new_u64)
+    opened = open_disk(config, environment.disk, environment.new_u64, loss)
     if (torn := opened.recovered.torn) is not None:
         log.warning("torn_tail_cut file=%s offset=%d why=%r", torn.file, torn.offset, torn.reason)
+    if opened.refill is not None:
+        log.error("refilling node=%s why=%r", config.node.id, opened.refill.reason)
     for damaged in opened.store.damaged:
         log.error("snapshot_damaged file=%s why=%r", damaged.name, damaged.reason)
     with ExitStack() as undo:
@@ -123,7 +156,7 @@ async def serve(
         room.clients,
     )  # fmt: skip
     try:
-        await _run_tasks(config, environment, node, side_thread, doors, listeners, shutdown, task_status)
+        await _run_tasks(config, environment, node, side_thread, doors, listeners, shutdown, on_started)
     finally:
         await environment.close(node.loop.disk.stop())
         await side_thread.close()
@@ -139,7 +172,9 @@ def _make_node(config: Config, environment: Environment, opened: Opened) -> Node
         identity=opened.identity,
         replica=make_replica(config, opened, environment.random),
         store=opened.store,
-        prune=opened.wal.prune,
+        wal=opened.wal,
+        forget_loss=partial(clear, environment.disk, opened.data_dir.path),
+        refill=opened.refill,
         book=Book(dict(opened.addresses)),
         environment=environment,
         forwarded_max=config.limits.max_in_flight,
@@ -159,7 +194,7 @@ async def _run_tasks(
     doors: Doors,
     listeners: Listeners,
     shutdown: trio.Event,
-    task_status: trio.TaskStatus[Node],
+    on_started: Callable[[Node], None],
 ) -> None:
     async with trio.open_nursery() as core:
         core.start_soon(node.loop.run)
@@ -176,7 +211,7 @@ async def _run_tasks(
                     accepting.start_soon(
                         partial(trio.serve_listeners, doors.serve, listeners, handler_nursery=handlers)
                     )
-                    task_status.started(node)
+                    on_started(node)
                     await shutdown.wait()
                     accepting.cancel_scope.cancel()
                 await drain(config, node, doors)
@@ -199,7 +234,8 @@ async def _watch_free_space(config: Config, environment: Environment, node: Node
     """
     had_room = True
     while True:
-        has_room = await environment.free_bytes(config.node.data_dir) >= config.storage.min_free_bytes
+        node.free_bytes = await environment.free_bytes(config.node.data_dir)
+        has_room = node.free_bytes >= config.storage.min_free_bytes
         if has_room != had_room:
             log.warning("disk_space enough=%s min_free_bytes=%d", has_room, config.storage.min_free_bytes)
             node.loop.post(DiskSpace(has_room))

@@ -44,6 +44,7 @@ from bankd.replica.events import (
     DiskSpace,
     Event,
     HandOverCall,
+    LossForgotten,
     PeerMessage,
     PeerUnreachable,
     Persisted,
@@ -154,6 +155,8 @@ class Replica:
                 self.raft.report_unreachable(peer)
             case DiskSpace(enough=enough):
                 self._disk_has_room = enough
+            case LossForgotten():
+                self.raft.trust()
             case _:
                 self._step_snapshot(event)
 

@@ -147,6 +147,11 @@ class SnapshotReceived:
     configuration_body: bytes
 
 
+@attrs.frozen
+class LossForgotten:
+    """The disk says no more that this node has lost anything, as `Refilled` asked for."""
+
+
 Event = (
     Calls
     | Received
@@ -159,6 +164,7 @@ Event = (
     | ChunkRead
     | ChunkKept
     | SnapshotReceived
+    | LossForgotten
 )
 
 TICKED = Ticked()

@@ -109,9 +109,9 @@ class Host:
         nursery.start_soon(self._run, self.process, self.stopped, name=f"node {self.name}")
         await self._up.wait()
 
-    def started(self, value: Node | None = None) -> None:
-        """Called by the node itself once it serves: a host is the `TaskStatus` of its process."""
-        self.node = value
+    def started(self, node: Node) -> None:
+        """Called by the node itself once it serves, and again when it began anew."""
+        self.node = node
         self._up.set()
 
     async def kill(self) -> None:
@@ -154,7 +154,7 @@ class Host:
         try:
             with trio.CancelScope() as scope:
                 self._scopes.append((process, scope))
-                await serve(self.config, self._environment(process), self.shutdown, task_status=self)
+                await serve(self.config, self._environment(process), self.shutdown, on_started=self.started)
         except* Exception as failures:  # maybe beside the Cancelled of a world that ends
             if process is self.process:
                 self.failure = innermost(failures)
