@@ -12,8 +12,9 @@ must not be counted, and why, until a leader has brought it past everything that
     5. the new log appears, in one step, with that term and vote in it
 
 A crash in front of 3 leaves the damage to be found again. From there on `resume` does what is left: everything before 5 may
-be done twice, and once the new log's first segment is there nothing is. The new log goes on with the numbers of the
-old one, so that a segment is never taken for one of the other log, and none of what is set aside is overwritten.
+be done twice, and once the new log's first segment is there nothing is (opening the log makes its name durable). The new
+log goes on with the numbers of the old one, so that a segment is never taken for one of the other log, and none of what is
+set aside is overwritten.
 
 Invariants:
 - A directory without REFILL holds all that its node acknowledged, as far as the node can tell.
@@ -106,7 +107,6 @@ def resume(disk: Disk, directory: Path, identity: Identity, options: WalOptions)
     if not refill.first_sequence:
         set_aside(disk, directory, identity, options, refill.reason, state_is_void=refill.state_is_void)
         return marker(disk, directory)
-    disk.fsync_dir(directory / WAL)  # whoever made the new log may have been killed before it had done this
     if not _has_begun(disk, directory, refill):
         hard_state = _certain_hard_state(disk, directory, identity, refill.reason)
         _finish(disk, directory, identity, options, refill, hard_state)

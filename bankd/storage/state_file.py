@@ -158,6 +158,16 @@ def look_at_state(data: bytes, path: Path) -> StateFound:
     return StateFound(newest, None)
 
 
+def forgotten(logged: HardState, found: StateFound) -> str | None:
+    """Say what was expected of a log that reads well and has forgotten what the copy knows; None: it has not."""
+    if found.newest is None:
+        return None
+    copied = found.newest.hard_state
+    if logged == copied or _rank(logged) > _rank(copied):
+        return None
+    return f"a log with {_said(copied)}, as {NAME} has it, not one with {_said(logged)}"
+
+
 def encode_slot(slot: Slot) -> bytes:
     """Return the sector that holds it."""
     node_id, voted_for = slot.owner.node_id.encode(), (slot.hard_state.voted_for or "").encode()
@@ -177,6 +187,15 @@ def encode_slot(slot: Slot) -> bytes:
     covered = (header + node_id + voted_for).ljust(_COVERED_BYTES, b"\0")
     assert len(covered) == _COVERED_BYTES, f"node ids of {len(node_id)} and {len(voted_for)} bytes"
     return covered + _TRAILER.pack(google_crc32c.value(covered), edge)
+
+
+def _rank(state: HardState) -> tuple[int, bool]:
+    """Terms only rise, and in each of them no vote may become one."""
+    return state.term, state.voted_for is not None
+
+
+def _said(state: HardState) -> str:
+    return f"term {state.term} and " + (f"a vote for {state.voted_for}" if state.voted_for else "no vote")
 
 
 def _edge_of(sequence: int) -> int:

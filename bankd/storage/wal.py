@@ -47,7 +47,7 @@ from bankd.storage.scan import is_zero
 from bankd.storage.segment import SegmentHeader, begin, damaged, first_index_of, write_zeros
 from bankd.storage.spare import Spare
 from bankd.storage.state_file import NAME as STATE_NAME
-from bankd.storage.state_file import STATE_BYTES, Slot, StateFile, read_state
+from bankd.storage.state_file import STATE_BYTES, StateFile, forgotten, read_state
 from bankd.types import LogIndex
 
 _SPARE_NAME: Final = "spare.tmp"
@@ -147,7 +147,7 @@ class Wal:
         options: WalOptions,
         covered_index: LogIndex = LogIndex(0),
     ) -> tuple["Wal", Recovered]:
-        """Read the log, cut off an unfinished last write, and make everything that is answered durable.
+        """Read the log, cut off an unfinished last write, and make everything that is answered durable, names included.
 
         `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
 
@@ -160,8 +160,8 @@ class Wal:
         read = read_log(disk, directory, identity, covered_index)
         hard_state = read.recovered.hard_state
         found = read_state(disk, directory, identity)
-        if found.newest is not None:
-            _require_remembered(directory, hard_state, found.newest)
+        if (expected := forgotten(hard_state, found)) is not None:
+            raise damaged(directory, 0, expected)
         _mend(disk, read)
         state = StateFile.begin(disk, directory, identity, found, hard_state)
         wal = cls(disk, directory, identity, options, read, state)
@@ -310,24 +310,6 @@ def begin_log(
     header = SegmentHeader(sequence, LogIndex(1), 1, options.new_nonce(), spare.capacity, 0)
     file, _ = begin(disk, spare.path, header, identity, hard_state)
     file.close()
-
-
-def _require_remembered(directory: Path, hard_state: HardState, copy: Slot) -> None:
-    """Refuse a log that reads well and has forgotten what the copy knows: the copy was written after it."""
-    remembered = copy.hard_state
-    if hard_state != remembered and _rank(hard_state) <= _rank(remembered):
-        raise damaged(
-            directory, 0, f"a log with {_said(remembered)}, as {STATE_NAME} has it, not one with {_said(hard_state)}"
-        )
-
-
-def _rank(state: HardState) -> tuple[int, bool]:
-    """Terms only rise, and in each of them no vote may become one."""
-    return state.term, state.voted_for is not None
-
-
-def _said(state: HardState) -> str:
-    return f"term {state.term} and " + (f"a vote for {state.voted_for}" if state.voted_for else "no vote")
 
 
 def _short_spare(disk: Disk, directory: Path, options: WalOptions) -> Spare:

@@ -13,6 +13,7 @@ from bankd.sim.random import Stream
 from bankd.storage.disk import OsDisk
 from bankd.storage.records import SECTOR_BYTES, Write
 from bankd.storage.wal import Wal
+from bankd.types import LogIndex
 from tests.storage.histories import (
     DIRECTORY,
     IDENTITY,
@@ -210,6 +211,38 @@ def test_synced_sector_is_never_written_again_while_open() -> None:
         seen |= changed
         wal.sync()
     assert len(seen) * SECTOR_BYTES == 1536
+
+
+def room_taken(disk: SimDisk) -> int:
+    return sum(map(len, disk.copy().values()))
+
+
+def test_size_is_what_the_files_take_through_rolls_growth_pruning_and_restarts() -> None:
+    disk = new_disk()
+    write_history(disk, DIRECTORY, [], tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    bodies = [bytes(300), bytes(300), bytes(9000), bytes(300), bytes(2500), bytes(300), bytes(300)]
+    for index, body in enumerate(bodies, start=1):
+        wal.write(append(entry(index, 1, body)))
+        wal.sync()
+        if index % 2:
+            list(wal.fill_spare())
+        assert wal.size_bytes == room_taken(disk)
+    assert wal.prune(LogIndex(len(bodies)))
+    assert wal.size_bytes == room_taken(disk)
+    wal.close()
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), LogIndex(len(bodies)))
+    list(wal.fill_spare())
+    assert wal.size_bytes == room_taken(disk)
+
+
+def test_size_is_told_without_asking_the_disk() -> None:
+    disk = LoggedDisk()
+    write_history(disk, DIRECTORY, long_history(), tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    disk.log.clear()
+    assert wal.size_bytes
+    assert disk.log == []
 
 
 @pytest.mark.parametrize("entries", [[entry(2)], [entry(1), entry(3)], [entry(0)]])
