@@ -81,6 +81,7 @@ class Progress:
     probe_sent: bool = False  # in PROBE the append, in SNAPSHOT the chunk or the question, waits for its answer
     waiting_since_tick: int = 0  # last sign that what is under way gets somewhere
     snapshot: SnapshotRef | None = None
+    snapshot_moved_tick: int = 0  # when more of the snapshot was last known to be there
     chunk_offset: int | None = None  # of the chunk that is being read, or waits for its answer
     refilling: int = 0  # its nonce, if it has lost what it acknowledged (see `refilling`); 0: it counts
     barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
@@ -154,11 +155,12 @@ class Progress:
         self.window.clear()
         self._drop_snapshot()
 
-    def become_snapshot(self, snapshot: SnapshotRef) -> None:
+    def become_snapshot(self, snapshot: SnapshotRef, now_tick: int) -> None:
         """Send this snapshot, whatever was under way. What follows it in the log comes next."""
         self.state = ProgressState.SNAPSHOT
         self.window.clear()
         self.snapshot = snapshot
+        self.snapshot_moved_tick = now_tick
         self.next_index = LogIndex(snapshot.index + 1)
 
     def asked_for_receipt(self, now_tick: int) -> None:
@@ -173,6 +175,7 @@ class Progress:
         if self.snapshot is None or received_bytes >= self.snapshot.size_bytes or received_bytes == self.chunk_offset:
             return False
         self.chunk_offset = received_bytes
+        self.snapshot_moved_tick = now_tick
         self.probe_sent = False  # the next wait is for this node's own disk
         return True
 

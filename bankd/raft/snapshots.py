@@ -14,12 +14,14 @@ stopped. One chunk is under way to a follower, so that a snapshot takes no more 
 
 Chunks are read by the driver (`ChunkWanted`, then `send_chunk`): nothing here does I/O. A snapshot that was begun
 is sent to its end, even when a newer one is there: the driver keeps it readable, and `compactable_index` the
-entries behind it in the log, so that a follower never has to begin anew because it was slow (R16).
+entries behind it in the log, so that a follower never has to begin anew because it was slow (R16). One that takes
+nothing for long, because its disk is full, holds nothing up (B1): it is sent a newer one later.
 
 Source: paper section 7, InstallSnapshot RPC; offsets that the receiver names follow thesis 5.1.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from bankd.raft.messages import SnapshotRequest, SnapshotResponse
 from bankd.raft.progress import Progress, ProgressState
@@ -28,12 +30,15 @@ from bankd.raft.state import State
 from bankd.types import LogIndex, NodeId
 
 
+PATIENCE_ELECTION_TIMEOUTS: Final = 30  # without a byte more: restoring the whole at its end takes seconds
+
+
 def begin(state: State, peer: NodeId, progress: Progress) -> None:
     """Send the newest snapshot to a follower that needs what the log has dropped."""
     snapshot = state.snapshot
     assert snapshot is not None, "the log has dropped entries, and no snapshot covers them"
     assert snapshot.index >= state.log.base_index, f"snapshot {snapshot.index} before the log's base"
-    progress.become_snapshot(snapshot)
+    progress.become_snapshot(snapshot, state.now_tick)
     ask(state, peer, progress)
 
 
@@ -62,13 +67,17 @@ def send_chunk(state: State, progress: Progress, wanted: ChunkWanted, data: byte
 
 def compactable_index(state: State, followers: Mapping[NodeId, Progress], active: set[NodeId]) -> LogIndex:
     """Up to where the log may be dropped: a durable snapshot covers it, and no follower that is being sent
-    an older one will need it right after. A follower that is not heard holds nothing up."""
+    an older one will need it right after. A follower that is not heard, or takes no more of it, holds nothing up."""
     if state.snapshot is None:
         return state.log.base_index
+    moved_after = state.now_tick - PATIENCE_ELECTION_TIMEOUTS * state.options.election_ticks
     sent = [
         progress.snapshot.index
         for peer, progress in followers.items()
-        if progress.state is ProgressState.SNAPSHOT and progress.snapshot is not None and peer in active
+        if progress.state is ProgressState.SNAPSHOT
+        and progress.snapshot is not None
+        and peer in active
+        and progress.snapshot_moved_tick > moved_after
     ]
     log = state.log
     return max(log.base_index, min([state.snapshot.index, log.delivered_index, log.stable_index, *sent]))
