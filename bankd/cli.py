@@ -253,13 +253,19 @@ def declare_check_history(parser: Parser) -> None:
 
 
 def declare_verify(parser: Parser) -> None:
-    parser.arguments.add_argument("data_dir", metavar="DATA_DIR", type=Path, help="of a node that is stopped")
+    parser.arguments.add_argument(
+        "data_dir", metavar="DATA_DIR", type=Path, help="of a node that is stopped; or a snapshot, or a backup"
+    )
     declare_output(parser)
 
 
 def declare_inspect(parser: Parser) -> None:
-    parser.arguments.add_argument("what", choices=("wal", "meta"), help="the log, or whose directory it is")
-    parser.arguments.add_argument("path", metavar="PATH", type=Path, help="a data directory, its wal/, or one file")
+    parser.arguments.add_argument(
+        "what", choices=("wal", "snapshot", "meta"), help="the log, snapshots, or whose directory it is"
+    )
+    parser.arguments.add_argument(
+        "path", metavar="PATH", type=Path, help="a data directory, its wal/ or snap/, or one file"
+    )
     declare_output(parser)
     flags = parser.flags
     flags.add_argument("--from", metavar="N", type=whole(1, INDEX_MAX), dest="first", help="entries from this index on")
@@ -410,13 +416,15 @@ def verify(options: argparse.Namespace) -> int:
 
 def inspect(options: argparse.Namespace) -> int:
     from bankd.offline.inspect import Range, run_meta, run_wal
+    from bankd.offline.inspect_snapshots import run_snapshots
 
     if options.what == "wal":
         return run_wal(options.path, Range(options.first, options.last), as_table=options.output == "table")
     for flag, value in (("--from", options.first), ("--to", options.last)):
         if value is not None:
             raise UsageError(f"{flag} is for the log (see bankd inspect --help)")
-    return run_meta(options.path, as_table=options.output == "table")
+    show_it = run_meta if options.what == "meta" else run_snapshots
+    return show_it(options.path, as_table=options.output == "table")
 
 
 def version(options: argparse.Namespace) -> int:
@@ -478,7 +486,7 @@ COMMANDS: Final = {
         ),
         Command(
             "verify",
-            "Check a data directory whose node is stopped: every checksum, a replay, the balances.",
+            "Check a data directory whose node is stopped, or a backup: every checksum, a replay, the balances.",
             ("bankd verify data/n1", "bankd verify data/n1 -o json"),
             declare_verify,
             verify,
@@ -486,7 +494,7 @@ COMMANDS: Final = {
         Command(
             "inspect",
             "Show what stands in the files of a data directory, damaged or not.",
-            ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect meta data/n1 -o json"),
+            ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect snapshot data/n1 -o json"),
             declare_inspect,
             inspect,
         ),

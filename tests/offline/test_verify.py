@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from bankd.cli import main
 from bankd.errors import DataDirForeign, DataDirLocked, FileUnusable
 from bankd.ledger.state import Ledger
+from bankd.offline.findings import NO_MEMORY, NOT_CHECKED
 from bankd.offline.log_check import LogCheck
 from bankd.offline.progress import Progress
 from bankd.offline.replay import Replay
-from bankd.offline.report import NO_MEMORY, NOT_CHECKED, as_text
+from bankd.offline.report import as_text
 from bankd.offline.survivors import Survivors
 from bankd.offline.verify import run, verify
 from bankd.pb import entry_pb2
@@ -126,12 +127,14 @@ def test_read_only_directory_can_be_verified_where_no_lock_was_ever_made(bank: P
 
 def test_files_that_nothing_is_known_of_are_named_and_counted(bank: Path) -> None:
     (bank / "snap").mkdir()
-    (bank / "snap" / "0000.snap").write_bytes(b"x")
+    (bank / "snap" / "notes.txt").write_bytes(b"x")
+    (bank / "snap" / "writing.tmp").write_bytes(b"x")
     (bank / "wal" / "spare.tmp").write_bytes(b"anything")
     report = verify(bank)
     assert [(line.file, line.state) for line in report.files[4:]] == [
         ("LOCK", NO_MEMORY),
-        ("snap/0000.snap", NOT_CHECKED),
+        ("snap/notes.txt", NOT_CHECKED),
+        ("snap/writing.tmp", NO_MEMORY),
         ("wal/spare.tmp", NO_MEMORY),
     ]
     assert as_text(report, None).endswith("verdict  sound, with 1 file not checked")
@@ -262,6 +265,11 @@ WRONGS: list[tuple[str, Callable[[Path], object], list[str]]] = [
         "a segment is missing",
         lambda wal: (wal / NAMES[1]).unlink(),
         [f"wal/{NAMES[2]} at byte 0: expected segment 2, not 3"],
+    ),
+    (
+        "the first segment is missing",
+        lambda wal: (wal / NAMES[0]).unlink(),
+        ["wal/: expected a log that begins at index 1 or before, as no sound snapshot reaches further, not at 4"],
     ),
     (
         "the last segment is missing",
@@ -481,7 +489,7 @@ def test_what_is_no_data_directory_is_refused_in_one_line(tmp_path: Path, capsys
     for path, sentence in (
         ("other", "is no data directory: it holds neither META nor wal/ (name what node.data_dir names)"),
         ("none", "cannot be read: No such file or directory (check the path)"),
-        ("other/notes.txt", "cannot be read: Not a directory (check the path)"),
+        ("other/notes.txt", "is no snapshot: it does not begin with BANKSNP"),
     ):
         assert main(["verify", str(tmp_path / path)]) == 2
         assert capsys.readouterr() == ("", f"error: FILE_UNUSABLE: {tmp_path / path} {sentence}\n")
@@ -532,10 +540,19 @@ def test_json_has_every_fact_as_a_promise(bank: Path, capsys: pytest.CaptureFixt
             "node_id": "n1",
             "incarnation": "0000000000abcdef",
         },
-        "log": {"entries": "7", "replaced": "2", "last_index": "5", "last_term": "3", "term": "3", "voted_for": "n3"},
+        "snapshots": [],
+        "log": {
+            "entries": "7", "replaced": "2", "base_index": "0", "last_index": "5", "last_term": "3",
+            "term": "3", "voted_for": "n3",
+        },
         "ledger": {"index": "5", "accounts": "2", "transfers": "2", "imbalance": "0", "negative_accounts": "0"},
+        "start": {
+            "outcome": "refilling",
+            "snapshot_index": None,
+            "message": "with an empty log, as a refilling node: it neither votes nor counts until a leader has refilled it",
+        },
         "notes": [],
-    }
+    }  # fmt: skip
 
 
 # Which entries are part of the log in the end
