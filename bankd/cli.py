@@ -272,6 +272,14 @@ def declare_inspect(parser: Parser) -> None:
     flags.add_argument("--to", metavar="N", type=whole(1, INDEX_MAX), dest="last", help="entries up to this index")
 
 
+def declare_restore(parser: Parser) -> None:
+    parser.arguments.add_argument(
+        "file", metavar="SNAPSHOT", type=Path, help="what `bankctl snapshot save` has written"
+    )
+    declare_config(parser)
+    declare_output(parser)
+
+
 def declare_output(parser: Parser) -> None:
     parser.flags.add_argument("-o", dest="output", choices=("table", "json"), default="table", help="default: table")
 
@@ -427,6 +435,13 @@ def inspect(options: argparse.Namespace) -> int:
     return show_it(options.path, as_table=options.output == "table")
 
 
+def restore(options: argparse.Namespace) -> int:
+    config = load(options, Role.NODE).config
+    from bankd.restore import run
+
+    return run(options.file, config, as_table=options.output == "table")
+
+
 def version(options: argparse.Namespace) -> int:
     print(f"bankd {__version__}")
     return Exit.OK
@@ -497,6 +512,13 @@ COMMANDS: Final = {
             ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect snapshot data/n1 -o json"),
             declare_inspect,
             inspect,
+        ),
+        Command(
+            "restore",
+            "Make the data directory of one node of a new cluster that goes on from a backup.",
+            ("bankd restore backup.snap n1.toml", "bankd restore backup.snap n1.toml --set cluster.name=drill"),
+            declare_restore,
+            restore,
         ),
         Command(
             "version",

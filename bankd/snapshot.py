@@ -7,6 +7,7 @@ The file is opened for reading alone, so that a backup may lie where nothing can
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,13 +41,12 @@ def open_snapshot(path: Path) -> SnapshotReader:
 def open_read_only(path: Path) -> OsFile:
     """Raises FileUnusable: there is no such file, or it is not for us to read."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(21, os.strerror(21))
+        if not stat.S_ISREG(os.stat(path).st_mode):  # asked before: to open a pipe would wait for its other end
+            raise FileUnusable(f"{path} is no file (check the path)")
         return OsFile(path, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
-        raise FileUnusable(
-            f"{path} cannot be read: {error.strerror} (check the path, its owner and its mode)"
-        ) from error
+        to_check = "its owner and its mode" if isinstance(error, PermissionError) else "the path"
+        raise FileUnusable(f"{path} cannot be read: {error.strerror} (check {to_check})") from error
 
 
 def blocks_in(reader: SnapshotReader) -> Iterator[Block]:

@@ -13,11 +13,6 @@ import attrs
 
 from bankd.errors import FileUnusable
 
-META: Final = "META"
-META_NEW: Final = "META.tmp"  # META in the making
-SNAPSHOTS: Final = "snap"
-WAL: Final = "wal"
-
 _DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
 
 

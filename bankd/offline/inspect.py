@@ -15,8 +15,9 @@ import attrs
 
 from bankd.errors import Exit, FileUnusable
 from bankd.offline.fields import Json, field_lines, identity_json
-from bankd.offline.files import META, WAL, Unreadable, list_names, read_file, unusable
+from bankd.offline.files import Unreadable, list_names, read_file, unusable
 from bankd.offline.rows import DAMAGE, Row, segment_rows
+from bankd.storage.data_dir import META, WAL
 from bankd.storage.identity import META_BYTES_MAX, MetaFound, look_at_meta
 from bankd.storage.segment import MAGIC, sequence_in
 from bankd.types import LogIndex

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from bankd.errors import Exit, FileUnusable
 from bankd.offline.fields import Json, field_lines
-from bankd.offline.files import META, SNAPSHOTS, list_names, read_file, unusable
+from bankd.offline.files import list_names, read_file, unusable
 from bankd.offline.rows import held_configuration, rfc3339
 from bankd.offline.snapshots import SnapshotFound, look_at_own, look_at_snapshot
+from bankd.storage.data_dir import META, SNAPSHOTS
 from bankd.storage.identity import look_at_meta
 from bankd.storage.snapshot_format import MAGIC
 from bankd.storage.snapshot_names import SUFFIX

@@ -20,11 +20,12 @@ from typing import assert_never
 
 import attrs
 
-from bankd.offline.files import WAL, Unreadable, read_file
+from bankd.offline.files import Unreadable, read_file
 from bankd.offline.findings import DAMAGED, UNREADABLE, FileLine, Finding
 from bankd.offline.progress import Progress
 from bankd.offline.survivors import Survivors
 from bankd.raft.messages import Entry
+from bankd.storage.data_dir import WAL
 from bankd.storage.outline import Outline
 from bankd.storage.records import SECTOR_BYTES, Base, Place, Record, shown
 from bankd.storage.recovery import cut_short, misplaced

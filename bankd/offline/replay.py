@@ -21,12 +21,13 @@ import attrs
 from bankd.errors import ProtocolError, UnknownEntryVersion
 from bankd.ledger.state import Ledger
 from bankd.offline.books import LedgerSummary, add_up
-from bankd.offline.files import WAL, Unreadable, read_file
+from bankd.offline.files import Unreadable, read_file
 from bankd.offline.findings import Finding
 from bankd.offline.progress import Progress
 from bankd.offline.snapshots import SnapshotFound, difference
 from bankd.offline.survivors import Survivors
 from bankd.raft.messages import Entry, EntryType
+from bankd.storage.data_dir import WAL
 from bankd.storage.scan import Found, Sound, first_place, scan
 from bankd.storage.segment import HeaderDamaged, parse_header
 from bankd.storage.snapshot_format import SnapshotDamaged

@@ -16,7 +16,6 @@ import attrs
 from bankd.offline.fields import counted
 from bankd.offline.log_check import LogCheck
 from bankd.offline.snapshots import SnapshotFound
-from bankd.storage.identity import MetaFound
 from bankd.types import LogIndex
 
 
@@ -24,7 +23,7 @@ from bankd.types import LogIndex
 class Outcome(Enum):
     """What becomes of it; the values are those of JSON."""
 
-    NEW = "new"
+    NEW = "new"  # nothing was ever written
     WHOLE = "whole"
     REFILLING = "refilling"
     REFUSED = "refused"
@@ -50,18 +49,13 @@ def leads_on(log: LogCheck, snapshot: SnapshotFound) -> bool:
     return log.outline.term_at(snapshot.index) in (None, snapshot.term)
 
 
-def foretell_new(meta_new: MetaFound | None) -> Start:
-    """Of a directory that has neither META nor a log with anything in it."""
-    if meta_new is not None and meta_new.damage is None and meta_new.identity and meta_new.identity.origin:
-        return Start(Outcome.REFUSED, None, "none: a restore was interrupted here (run `bankd restore` again)")
-    return Start(Outcome.NEW, None, "as a new node: nothing was ever written here")
-
-
-def foretell(*, is_whose: bool, log: LogCheck, snapshots: Sequence[SnapshotFound]) -> Start:
-    """`is_whose`: META is sound. `snapshots`: all that are there, the newest last."""
+def foretell(*, has_meta: bool, is_new: bool, log: LogCheck, snapshots: Sequence[SnapshotFound]) -> Start:
+    """`has_meta`: a sound one. `is_new`: without any, nothing is wrong. `snapshots`: all that are there, the newest last."""
+    if is_new:
+        return Start(Outcome.NEW, None, "as a new node: nothing was ever written here")
     sound = [found for found in snapshots if found.damage is None]
     newest = sound[-1] if sound else None
-    if not is_whose:
+    if not has_meta:
         return Start(Outcome.REFUSED, None, "none: without a sound META nobody can tell whose directory this is")
     if not log.is_readable or log.base_index > (newest.index if newest else 0):
         behind = "" if newest is None else f" behind snapshot {newest.index}"

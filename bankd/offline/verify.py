@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from bankd.errors import DataDirForeign, FileUnusable
-from bankd.offline.files import META, META_NEW, SNAPSHOTS, WAL, Unreadable, list_names, read_file
+from bankd.errors import DataDirForeign, DataDirUnusable, FileUnusable
+from bankd.offline.files import Unreadable, list_names, read_file
 from bankd.offline.findings import (
     DAMAGED,
     NO_MEMORY,
@@ -31,7 +31,8 @@ from bankd.offline.progress import Progress, width_of
 from bankd.offline.replay import Replay
 from bankd.offline.report import LogSummary, Report, SnapshotLine, as_json, as_text
 from bankd.offline.snapshots import SnapshotFound, look_at_own
-from bankd.offline.start import Start, foretell, foretell_new, leads_on
+from bankd.offline.start import foretell, leads_on
+from bankd.storage.data_dir import META, META_RESTORING, SNAPSHOTS, WAL
 from bankd.storage.identity import FORMAT_VERSION, Identity, look_at_meta
 from bankd.storage.lock import nodes_kept_away
 from bankd.storage.segment import Owner
@@ -39,7 +40,7 @@ from bankd.storage.snapshot_names import SUFFIX
 from bankd.types import LogIndex
 
 # Files that are made anew, or written again in full, before anybody reads them.
-_NO_MEMORY: Final = frozenset({"LOCK", META_NEW, "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"})
+_NO_MEMORY: Final = frozenset({"LOCK", "META.tmp", "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"})
 
 
 def run(data_dir: Path, *, as_table: bool) -> int:
@@ -49,7 +50,7 @@ def run(data_dir: Path, *, as_table: bool) -> int:
       FileUnusable: this is no data directory, or it cannot be read.
       DataDirLocked: a node is running on it.
       DataDirForeign: a newer program wrote it.
-      DataDirUnusable: it cannot be locked.
+      DataDirUnusable: it cannot be locked, or a restore into it was interrupted.
     """
     if data_dir.is_file():
         return run_snapshots(data_dir, as_table=as_table)
@@ -80,13 +81,14 @@ def verify(data_dir: Path) -> Report:
         progress.hide()
     if identity is None and not damages and (log.batches or log.damages):
         damages = [Finding(META, None, "expected the name of this log's owner, not no such file")]
+    is_new = identity is None and not damages
     return Report(
         data_dir=str(data_dir),
         identity=identity,
         files=[*files, *log.files, *map(_snapshot_file, snapshots), *_others(data_dir)],
         snapshots=[SnapshotLine(found, replay.equal_from.get(found.file)) for found in snapshots],
         log=_summary(log),
-        start=_start(data_dir, identity, log, snapshots, is_new=identity is None and not damages),
+        start=foretell(has_meta=identity is not None, is_new=is_new, log=log, snapshots=snapshots),
         ledger=ledger,
         notes=[*log.notes, *_notes(log, snapshots)],
         damages=[
@@ -150,17 +152,10 @@ def _notes(log: LogCheck, snapshots: Sequence[SnapshotFound]) -> list[Finding]:
     ]
 
 
-def _start(
-    data_dir: Path, identity: Identity | None, log: LogCheck, snapshots: Sequence[SnapshotFound], *, is_new: bool
-) -> Start:
-    if is_new:
-        path = data_dir / META_NEW
-        return foretell_new(look_at_meta(read_file(path)) if path.exists() else None)
-    return foretell(is_whose=identity is not None, log=log, snapshots=snapshots)
-
-
 def _require_data_dir(path: Path) -> None:
     names = list_names(path)
+    if META_RESTORING in names:
+        raise DataDirUnusable(f"a restore into {path} was interrupted: run the same `bankd restore` again")
     if META not in names and WAL not in names:
         raise FileUnusable(
             f"{path} is no data directory: it holds neither {META} nor {WAL}/ (name what node.data_dir names)"

@@ -25,9 +25,8 @@ from bankd.offline.snapshots import look_at_own
 from bankd.offline.start import Outcome
 from bankd.offline.verify import verify
 from bankd.raft.messages import Configuration
-from bankd.storage.identity import Identity, encode_meta
 from bankd.storage.snapshot_format import SnapshotHeader
-from bankd.types import ClusterId, Incarnation, NodeId, TimeNs
+from bankd.types import ClusterId, NodeId, TimeNs
 from bankd.wire.entries import encode_configuration
 from tests.offline.directories import (
     CLUSTER_ID,
@@ -455,21 +454,3 @@ def test_disk_that_gives_another_snapshot_at_the_second_reading_is_found_out(ban
     assert [damage.file for damage in replay.damages] == [NEWER, OLDER]
     assert all(damage.message.endswith(": the disk changes its mind") for damage in replay.damages)
     assert replay.ledger.applied_index == 8
-
-
-# The directory of a restore that was interrupted
-
-
-def test_interrupted_restore_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "n1"
-    (path / "wal").mkdir(parents=True)
-    identity = Identity("main", ClusterId(1), NodeId("n1"), Incarnation(1), b"o" * 16)
-    (path / "META.tmp").write_bytes(encode_meta(identity))
-    report = verify(make_log_empty(path))
-    assert told(report, "start") == ["none: a restore was interrupted here (run `bankd restore` again)"]
-
-
-def make_log_empty(path: Path) -> Path:
-    young = make(path.parent / "young", [])
-    shutil.copytree(young / "wal", path / "wal", dirs_exist_ok=True)
-    return path
