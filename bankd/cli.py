@@ -419,7 +419,9 @@ def check_history(options: argparse.Namespace) -> int:
 def verify(options: argparse.Namespace) -> int:
     from bankd.offline.verify import run
 
-    return run(options.data_dir, as_table=options.output == "table")
+    output = Output()
+    code = run(options.data_dir, as_table=options.output == "table", show=lambda text: output.attempt(show, text))
+    return output.exit_code(code)
 
 
 def inspect(options: argparse.Namespace) -> int:
@@ -431,8 +433,11 @@ def inspect(options: argparse.Namespace) -> int:
     for flag, value in (("--from", options.first), ("--to", options.last)):
         if value is not None:
             raise UsageError(f"{flag} is for the log (see bankd inspect --help)")
-    show_it = run_meta if options.what == "meta" else run_snapshots
-    return show_it(options.path, as_table=options.output == "table")
+    if options.what == "meta":
+        return run_meta(options.path, as_table=options.output == "table")
+    output = Output()
+    code = run_snapshots(options.path, as_table=options.output == "table", show=lambda text: output.attempt(show, text))
+    return output.exit_code(code)
 
 
 def restore(options: argparse.Namespace) -> int:

@@ -5,8 +5,7 @@ a file, under any name. Of a data directory all are shown, the oldest first, eac
 """
 
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bankd.errors import Exit, FileUnusable
@@ -21,7 +20,7 @@ from bankd.storage.snapshot_names import SUFFIX
 from bankd.types import ClusterId
 
 
-def run_snapshots(path: Path, *, as_table: bool) -> int:
+def run_snapshots(path: Path, *, as_table: bool, show: Callable[[str], object]) -> int:
     """Show one snapshot, or those of a directory; returns exit code 8 if one is damaged.
 
     Raises:
@@ -31,11 +30,9 @@ def run_snapshots(path: Path, *, as_table: bool) -> int:
     damaged = False
     for position, found in enumerate(_snapshots(path)):
         damaged = damaged or found.damage is not None
-        if as_table and position:
-            print()
         fields = _fields(found)
-        print("\n".join(field_lines(fields)) if as_table else json.dumps(fields))
-    sys.stdout.flush()
+        gap = "\n" if position else ""
+        show(gap + "\n".join(field_lines(fields)) if as_table else json.dumps(fields))
     return Exit.UNHEALTHY if damaged else Exit.OK
 
 

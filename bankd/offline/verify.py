@@ -10,7 +10,7 @@ on from, to the newest, and to its end.
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,8 +43,8 @@ from bankd.types import LogIndex
 _NO_MEMORY: Final = frozenset({"LOCK", "META.tmp", "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"})
 
 
-def run(data_dir: Path, *, as_table: bool) -> int:
-    """Verify a data directory, or a snapshot by its file; print what was found, and return the exit code.
+def run(data_dir: Path, *, as_table: bool, show: Callable[[str], object] = print) -> int:
+    """Verify a data directory, or a snapshot by its file; show what was found, and return the exit code.
 
     Raises:
       FileUnusable: this is no data directory, or it cannot be read.
@@ -53,14 +53,14 @@ def run(data_dir: Path, *, as_table: bool) -> int:
       DataDirUnusable: it cannot be locked, or a restore into it was interrupted.
     """
     if data_dir.is_file():
-        return run_snapshots(data_dir, as_table=as_table)
+        return run_snapshots(data_dir, as_table=as_table, show=show)
     _require_data_dir(data_dir)
     with nodes_kept_away(data_dir):
         report = verify(data_dir)
     if as_table:
-        print(as_text(report, width_of(sys.stdout) if sys.stdout.isatty() else None))
+        show(as_text(report, width_of(sys.stdout) if sys.stdout.isatty() else None))
     else:
-        print(json.dumps(as_json(report)))
+        show(json.dumps(as_json(report)))
     return report.exit_code
 
 

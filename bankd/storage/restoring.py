@@ -38,7 +38,7 @@ def restore_into(disk: Disk, path: Path, identity: Identity, fill: Callable[[Pat
     try:
         _claim(disk, path, identity)
         fill(path / WAL, path / SNAPSHOTS)
-        disk.fsync_dir(path)
+        disk.fsync_dir(path)  # names may reach the disk in any order, and META must be the last
         disk.rename(path / META_RESTORING, path / META)
         disk.fsync_dir(path)
     finally:
@@ -56,7 +56,7 @@ def _claim(disk: Disk, path: Path, identity: Identity) -> None:
         file.sync()
     finally:
         file.close()
-    disk.fsync_dir(path)
+    disk.fsync_dir(path)  # before anything else has a name
     disk.fsync_dir(path.parent)
     for directory in (WAL, SNAPSHOTS):
         if directory in names:

@@ -5,6 +5,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ from bankd.offline.snapshots import look_at_own
 from bankd.offline.start import Outcome
 from bankd.offline.verify import verify
 from bankd.raft.messages import Configuration
+from bankd.storage.records import Base
 from bankd.storage.snapshot_format import SnapshotHeader
-from bankd.types import ClusterId, NodeId, TimeNs
+from bankd.types import ClusterId, LogIndex, NodeId, Term, TimeNs
 from bankd.wire.entries import encode_configuration
 from tests.offline.directories import (
     CLUSTER_ID,
@@ -37,12 +40,15 @@ from tests.offline.directories import (
     ledger_after,
     long_history,
     make,
+    noop,
     save,
     small_history,
     take_snapshot,
+    vote,
 )
 from tests.offline.test_verify import content, flip
 
+ROOT = Path(__file__).resolve().parents[2]
 OLDER = "00000000000000000004-00000000000000000001.snap"
 NEWER = "00000000000000000006-00000000000000000003.snap"
 LOG = (
@@ -103,6 +109,18 @@ def test_log_that_began_anew_behind_an_installed_snapshot_is_sound(tmp_path: Pat
     assert (report.damages, report.notes) == ([], [])
     assert told(report, "log") == ["4 entries behind index 6, 3 of them replaced; the last has index 7 and term 3"]
     assert told(report, "start") == ["from snapshot 6 and 1 entry of the log"]
+    assert (report.ledger.index, report.ledger.digest) == (7, digest_after(7))
+
+
+def test_entries_in_front_of_a_base_count_for_nothing_wherever_they_stood(tmp_path: Path) -> None:
+    """The log was longer than the snapshot that a later leader sent, and differed from it."""
+    history = small_history()[:4]
+    path = make(tmp_path / "n1", [*history, [(None, [noop(7, 2), noop(8, 2), noop(9, 2)])]])
+    take_snapshot(path, long_history(), 6)
+    make(path, [[(vote(3), [Base(LogIndex(6), Term(3)), long_history()[6][0][1][0]])]])
+    report = verify(path)
+    assert (report.damages, report.notes) == ([], [])
+    assert (report.log.last_index, report.log.entries, report.log.replaced) == (7, 10, 9)
     assert (report.ledger.index, report.ledger.digest) == (7, digest_after(7))
 
 
@@ -412,6 +430,27 @@ def test_damaged_snapshot_is_shown_as_far_as_it_reads_and_exits_with_8(
     assert shown() == ["file", "bytes", "sound", "damage", "damage_offset", *whole]
     flip(file, 0)
     assert shown() == ["file", "bytes", "sound", "damage", "damage_offset"]
+
+
+def test_reader_that_leaves_early_changes_no_verdict(bank: Path) -> None:
+    flip(bank / "snap" / NEWER, 300 * 8)
+    for command in (["verify", str(bank)], ["verify", str(bank / "snap" / NEWER)], ["inspect", "snapshot", str(bank)]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        words = [sys.executable, "-m", "bankd", *command]
+        ended = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+        os.close(writer)
+        assert (ended.returncode, ended.stderr) == (8, b""), command
+
+
+def test_full_disk_under_the_output_is_said_and_a_verdict_stands(bank: Path) -> None:
+    for code in (2, 8):
+        with open("/dev/full", "wb") as full:
+            words = [sys.executable, "-m", "bankd", "verify", str(bank)]
+            ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, cwd=ROOT, check=False)
+        said = b"error: OUTPUT_UNUSABLE: stdout cannot be written: No space left on device\n"
+        assert (ended.returncode, ended.stderr) == (code, said)
+        flip(bank / "META", 100)
 
 
 def test_bytes_of_a_snapshot_that_the_disk_does_not_give_back_are_damage(bank: Path) -> None:
