@@ -173,7 +173,8 @@ def _verdict(report: Report) -> str:
     found = counted(len(report.damages), "damage")
     if not report.log_damaged:
         return f"DAMAGED, {found}"
-    return f"DAMAGED, {found}; log and ledger are told as far as index {report.ledger.index}, before the first"
+    told = "log and ledger are" if report.ledger.index == report.log.last_index else "the log is"
+    return f"DAMAGED, {found}; {told} told as far as index {report.log.last_index}, before the first"
 
 
 def _table(files: Sequence[FileLine]) -> list[str]:

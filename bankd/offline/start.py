@@ -16,6 +16,7 @@ import attrs
 from bankd.offline.fields import counted
 from bankd.offline.log_check import LogCheck
 from bankd.offline.snapshots import SnapshotFound
+from bankd.storage.snapshot_names import place_in_log
 from bankd.types import LogIndex
 
 
@@ -57,10 +58,17 @@ def foretell(*, has_meta: bool, is_new: bool, log: LogCheck, snapshots: Sequence
     newest = sound[-1] if sound else None
     if not has_meta:
         return Start(Outcome.REFUSED, None, "none: without a sound META nobody can tell whose directory this is")
-    if not log.is_readable or log.base_index > (newest.index if newest else 0):
+    if not log.is_readable or _is_gap(log, snapshots, LogIndex(0) if newest is None else newest.index):
         behind = "" if newest is None else f" behind snapshot {newest.index}"
         return Start(Outcome.REFILLING, newest, f"with an empty log{behind}, {_REFILLED}")
     return Start(Outcome.WHOLE, newest, _whole(log, newest, is_newest=newest is (snapshots[-1] if snapshots else None)))
+
+
+def _is_gap(log: LogCheck, snapshots: Sequence[SnapshotFound], newest: LogIndex) -> bool:
+    """Whether something is neither in the newest sound snapshot nor in the log: in between, or in a damaged snapshot."""
+    places = [place_in_log(found.path.name) for found in snapshots if found.damage is not None]
+    held = max((place[0] for place in places if place is not None), default=LogIndex(0))
+    return log.base_index > newest or held > max(newest, log.outline.next_index - 1)
 
 
 def _whole(log: LogCheck, newest: SnapshotFound | None, *, is_newest: bool) -> str:

@@ -10,11 +10,14 @@ on from, to the newest, and to its end.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from bankd.errors import DataDirForeign, DataDirUnusable, FileUnusable
+from bankd.offline.books import LedgerSummary
 from bankd.offline.files import Unreadable, list_names, read_file
 from bankd.offline.findings import (
     DAMAGED,
@@ -67,18 +70,8 @@ def run(data_dir: Path, *, as_table: bool, show: Callable[[str], object] = print
 def verify(data_dir: Path) -> Report:
     """Check a data directory that nobody uses. Raises as `run` does."""
     identity, files, damages = _check_meta(data_dir)
-    segments, snapshot_files = _files(data_dir / WAL, ".wal"), _files(data_dir / SNAPSHOTS, SUFFIX)
-    size = sum(path.stat().st_size for path in segments)
-    progress = Progress(sys.stderr, 2 * size + sum(path.stat().st_size for path in snapshot_files))
-    try:
-        snapshots = _look_at(snapshot_files, identity, progress)
-        log = LogCheck(None if identity is None else Owner.of(identity))
-        log.run(segments, progress)
-        replay = Replay(log.whole_batches, log.first_batch)
-        _replay(replay, segments, log, snapshots, progress)
-        ledger = replay.summary()
-    finally:
-        progress.hide()
+    read = _read(data_dir, identity)
+    log, snapshots = read.log, read.snapshots
     if identity is None and not damages and (log.batches or log.damages):
         damages = [Finding(META, None, "expected the name of this log's owner, not no such file")]
     is_new = identity is None and not damages
@@ -86,20 +79,46 @@ def verify(data_dir: Path) -> Report:
         data_dir=str(data_dir),
         identity=identity,
         files=[*files, *log.files, *map(_snapshot_file, snapshots), *_others(data_dir)],
-        snapshots=[SnapshotLine(found, replay.equal_from.get(found.file)) for found in snapshots],
+        snapshots=[SnapshotLine(found, read.replay.equal_from.get(found.file)) for found in snapshots],
         log=_summary(log),
         start=foretell(has_meta=identity is not None, is_new=is_new, log=log, snapshots=snapshots),
-        ledger=ledger,
+        ledger=read.ledger,
         notes=[*log.notes, *_notes(log, snapshots)],
-        damages=[
-            *damages,
-            *log.damages,
-            *_unreached(log, snapshots),
-            *(found.damage for found in snapshots if found.damage is not None),
-            *replay.damages,
-        ],
+        damages=[*damages, *read.damages],
         log_damaged=bool(log.damages),
     )
+
+
+@attrs.frozen
+class _Read:
+    """What the files were found to hold, META excepted."""
+
+    snapshots: Sequence[SnapshotFound]
+    log: LogCheck
+    replay: Replay
+    ledger: LedgerSummary
+
+    @property
+    def damages(self) -> Iterator[Finding]:
+        yield from self.log.damages
+        yield from _unreached(self.log, self.snapshots)
+        yield from (found.damage for found in self.snapshots if found.damage is not None)
+        yield from self.replay.damages
+
+
+def _read(data_dir: Path, identity: Identity | None) -> _Read:
+    segments, snapshot_files = _files(data_dir / WAL, ".wal"), _files(data_dir / SNAPSHOTS, SUFFIX)
+    # The log is read twice, to check and to replay it.
+    progress = Progress(sys.stderr, sum(path.stat().st_size for path in (*segments, *segments, *snapshot_files)))
+    try:
+        snapshots = _look_at(snapshot_files, identity, progress)
+        log = LogCheck(None if identity is None else Owner.of(identity))
+        log.run(segments, progress)
+        replay = Replay(log.whole_batches, log.first_batch)
+        _replay(replay, segments, log, snapshots, progress)
+        return _Read(snapshots, log, replay, replay.summary())
+    finally:
+        progress.hide()
 
 
 def _files(directory: Path, suffix: str) -> list[Path]:

@@ -205,6 +205,13 @@ def remove(directory: Path, *names: str) -> None:
         (directory / name).unlink()
 
 
+def rot_and_cut(bank: Path) -> None:
+    """The log is that of before the snapshot was installed."""
+    overwritten(bank / "snap" / NEWER)
+    shutil.rmtree(bank / "wal")
+    shutil.copytree(make(bank.parent / "before", small_history()[:3]) / "wal", bank / "wal")
+
+
 def rotten_log(bank: Path) -> None:
     flip(bank / "wal" / LOG[1], 600 * 8)
 
@@ -237,6 +244,13 @@ STARTS: list[tuple[str, Callable[[Path], object], Outcome, str, int]] = [
         Outcome.REFILLING,
         f"with an empty log, {REFILLING}",
         0,
+    ),
+    (
+        "the newest snapshot is damaged and the log does not reach as far",
+        lambda bank: rot_and_cut(bank),
+        Outcome.REFILLING,
+        f"with an empty log behind snapshot 4, {REFILLING}",
+        4,
     ),
     (
         "the log is rotten behind a snapshot",
@@ -289,6 +303,12 @@ def test_whole_log_makes_good_for_every_snapshot(tmp_path: Path) -> None:
     assert told(verify(path), "start") == [
         "from 8 entries of the log, since the newest snapshot is damaged: nothing is lost"
     ]
+
+
+def test_verdict_says_how_far_a_damaged_log_is_told(bank: Path) -> None:
+    flip(bank / "wal" / LOG[0], 600 * 8)
+    assert told(verify(bank), "verdict") == ["DAMAGED, 1 damage; the log is told as far as index 3, before the first"]
+    assert told(verify(bank), "ledger") == ["2 accounts, 3 transfers; balances add up to 0, none below 0"]
 
 
 def test_log_that_begins_behind_the_newest_sound_snapshot_is_damage(tmp_path: Path) -> None:
