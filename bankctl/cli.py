@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from bankctl.errors import CommandFailed, Failure, interrupted, judge
+from bankctl.errors import CommandFailed, Failure, interrupted, judge, judge_local
 from bankctl.output import Format, Host, Printer
 from bankctl.parser import HelpAsked, Invocation, parse, wants_json
 from bankctl.table import ASK, GRAMMAR
-from bankd.errors import BankError, Code, Exit
+from bankd.errors import BankError, Code, Exit, NodeError
 
 
 def main() -> int:
@@ -54,6 +54,8 @@ def run(argv: Sequence[str], host: Host) -> Exit:
         failure = error.failure
     except BankError as error:
         failure = judge(error)
+    except NodeError as error:
+        failure = judge_local(error)
     except OSError as error:
         failure = Failure(
             Exit.INTERNAL, Code.INTERNAL, "OUTPUT_FAILED", f"the result could not be written: {error.strerror}"

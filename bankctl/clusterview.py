@@ -29,6 +29,17 @@ class NodeView:
     def voter(self) -> bool:
         return self.member is not None and self.member.voter
 
+    @property
+    def refilling(self) -> str:
+        """Why it counts in no quorum until a leader has refilled it, or "". Its own word before the leader's."""
+        if self.status is not None:
+            return self.status.refilling
+        return "says the leader" if self.member is not None and self.member.refilling else ""
+
+    @property
+    def applied(self) -> int:
+        return self.status.applied_index if self.status else 0
+
 
 @attrs.frozen
 class ClusterView:
@@ -53,7 +64,8 @@ class ClusterView:
 
     @property
     def voters_reached(self) -> int:
-        return sum(node.voter and node.status is not None for node in self.nodes)
+        """Those that count in a quorum."""
+        return sum(node.voter and node.status is not None and not node.refilling for node in self.nodes)
 
     @property
     def imbalance(self) -> int:
@@ -93,6 +105,8 @@ def checks_of(view: ClusterView) -> list[Check]:
 
 
 def check_reached(node: NodeView) -> Check:
+    if node.status is not None and node.refilling:
+        return Check(node.name, False, f"is being refilled, and does not vote: {node.refilling}")
     if node.status is not None:
         return Check(node.name, True, f"answers ({node.status.role}, applied {node.status.applied_index})")
     return Check(node.name, False, silence(node))

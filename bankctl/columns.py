@@ -17,6 +17,8 @@ Value = str | int | float | bool | None  # None: not known, or it does not apply
 Row = Mapping[str, Value]  # by column key
 JsonValue = str | int | float | bool
 
+KIB: Final = 1024
+
 
 @attrs.frozen
 class Kind:
@@ -56,6 +58,17 @@ def milliseconds(microseconds: float) -> str:
     return f"{microseconds / 1000:.1f} ms"
 
 
+def byte_size(count: float) -> str:
+    """In the largest unit of which there is one."""
+    if count < KIB:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        count /= KIB
+        if count < KIB:
+            return f"{count:.1f} {unit}"
+    return f"{count / KIB:.1f} TiB"
+
+
 def unchanged(value: Any) -> Any:
     return value
 
@@ -63,6 +76,7 @@ def unchanged(value: Any) -> Any:
 TEXT: Final = Kind(json=str, cell=str)
 INT: Final = Kind(json=str, cell=str, right=True)  # 64 bits: more than a JSON number surely holds
 MONEY: Final = Kind(json=str, cell=format_money, right=True)
+BYTES: Final = Kind(json=str, cell=byte_size, csv=str, right=True)
 TIME: Final = Kind(json=rfc3339, cell=to_the_millisecond, csv=rfc3339)
 MICROS: Final = Kind(json=str, cell=milliseconds, csv=str, right=True)
 NUMBER: Final = Kind(json=unchanged, cell=lambda value: f"{value:.1f}", right=True)

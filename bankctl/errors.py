@@ -12,7 +12,7 @@ import attrs
 
 from bankctl.money import format_money
 from bankd import errors
-from bankd.errors import BankError, Code, Exit
+from bankd.errors import BankError, Code, Exit, NodeError
 
 
 @attrs.frozen
@@ -59,6 +59,7 @@ EXITS: Final[tuple[tuple[type[BankError], Exit], ...]] = (
     (errors.AccountExists, Exit.REFUSED),
     (errors.InvalidArgument, Exit.USAGE),
     (errors.AccountNotFound, Exit.NOT_FOUND),
+    (errors.SnapshotNotFound, Exit.NOT_FOUND),
     (errors.NotAllowed, Exit.NOT_ALLOWED),
     (errors.IdConflict, Exit.ID_CONFLICT),
     (errors.OutcomeUnknown, Exit.OUTCOME_UNKNOWN),
@@ -71,6 +72,7 @@ EXITS_BY_CODE: Final[Mapping[Code, Exit]] = {
     Code.FAILED_PRECONDITION: Exit.UNAVAILABLE,
     Code.OUT_OF_RANGE: Exit.UNAVAILABLE,
     Code.UNIMPLEMENTED: Exit.UNAVAILABLE,
+    Code.DATA_LOSS: Exit.UNHEALTHY,
 }
 
 
@@ -100,6 +102,12 @@ def judge(error: BankError) -> Failure:
         retryable=error.retryable,
         metadata=error.metadata,
     )
+
+
+def judge_local(error: NodeError) -> Failure:
+    """The Failure of what went wrong on this machine, with its files; the message says what to do next."""
+    code = Code.INVALID_ARGUMENT if error.exit_code is Exit.USAGE else Code.FAILED_PRECONDITION
+    return Failure(error.exit_code, code, error.reason, str(error))
 
 
 def message_of(error: BankError) -> str:

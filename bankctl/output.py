@@ -6,6 +6,7 @@ they come: a listing of millions is never held, except where one JSON document o
 need a block of it.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
@@ -18,6 +19,7 @@ from bankctl.columns import Column, JsonValue, Row, to_cells, to_csv, to_json
 from bankctl.errors import Failure
 
 TABLE_BLOCK_ROWS: Final = 500  # column widths are found block by block and never shrink
+COLUMNS_MIN: Final = 80
 GAP: Final = "  "
 
 BOLD, RED, GREEN = "1", "31", "32"  # SGR codes
@@ -102,6 +104,19 @@ class Printer:
 
     def flush(self) -> None:
         self.host.stdout.flush()
+
+    @property
+    def columns(self) -> int:
+        """How wide the terminal is; COLUMNS says otherwise. Off a terminal it is as wide as the narrowest."""
+        if not self.host.stdout.isatty():
+            return COLUMNS_MIN
+        told = self.host.environ.get("COLUMNS", "")
+        if told.isascii() and told.isdigit():
+            return int(told)
+        try:
+            return os.get_terminal_size(self.host.stdout.fileno()).columns or COLUMNS_MIN
+        except OSError:
+            return COLUMNS_MIN
 
     @property
     def for_programs(self) -> bool:

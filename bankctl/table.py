@@ -41,6 +41,11 @@ CSV files begin with the line from,to,amount or from,to,amount,tx_id, in any ord
 
 A row without an id gets one that is made of the file's content and the row's number. So the same file can be sent again after a crash, and
 nothing is doubled; but a file that was edited is a new batch: send corrected rows in a file of their own."""
+SAVE_ABOUT: Final = """\
+Takes a snapshot on one node, fetches its file from that very node, and replays it into a ledger before it gets its name: FILE is whole
+and sound, or is not there. The leader's holds everything that was acknowledged before; another node's may lack the last moments.
+
+A connection that breaks is made anew, and the reading goes on where it was. Where a node stays away, it begins anew on the next one."""
 
 COMMANDS: Final = (
     Command(
@@ -111,6 +116,28 @@ COMMANDS: Final = (
         (Argument("node", "NODE", "who shall lead (without it: the most up-to-date voter)", required=False),),
     ),
     Command(
+        ("snapshot", "trigger"), "have a node take a snapshot of its state", "bankctl.commands.snapshot:trigger",
+        ("snapshot trigger", "snapshot trigger n2 -o json"),
+        (Argument("node", "NODE", "which node (without it: the leader)", required=False),),
+        about="Answers when the snapshot is durable on that node, which can then let go of the log before it.", timeout_s=300.0,
+    ),
+    Command(
+        ("snapshot", "save"), "write a backup of the whole bank to a file", "bankctl.commands.snapshot:save",
+        ("snapshot save bank.snap", "snapshot save bank.snap --node n2 --force"),
+        (Argument("file", "FILE", "the file to write", takes_file=True),),
+        (
+            Flag("--node", "whose snapshot (without it: the leader's)", "NODE"),
+            Flag("--force", "replace FILE if it is there"),
+        ),
+        about=SAVE_ABOUT, timeout_s=None,
+    ),
+    Command(
+        ("snapshot", "show"), "what a backup holds, and whether it is sound", "bankctl.commands.snapshot:show",
+        ("snapshot show bank.snap", "snapshot show bank.snap -o json"),
+        (Argument("file", "FILE", "a backup, or a node's own .snap file", takes_file=True),),
+        about="Reads all of it, and replays it as a node would. Asks no node. Ends with code 8 when it is damaged.", timeout_s=None,
+    ),
+    Command(
         ("audit",), "sum of all balances, and every node's state at one index", "bankctl.commands.audit:audit",
         ("audit", "audit -o json"),
         about="Ends with code 8 when the sum is not 0, when two nodes differ, or when a node could not be asked.", timeout_s=30.0,
@@ -142,6 +169,7 @@ GROUPS: Final = (
     Group((), "the command line of a bank-cluster", ("balance acct1", "cluster status --endpoints 127.0.0.1:7411")),
     Group(("account",), "accounts", ("account create acct1 --initial 12.50", "account list")),
     Group(("cluster",), "the nodes", ("cluster status", "cluster health")),
+    Group(("snapshot",), "snapshots and backups", ("snapshot save bank.snap", "snapshot show bank.snap")),
     Group(("bench",), "measurements", ("bench run --duration 10s", "bench run --concurrency 8 --batch 1000 --verify")),
 )
 

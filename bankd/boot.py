@@ -7,6 +7,10 @@ second start on, the log says who the members are; the configuration file only c
 The cluster's id is derived from its name, its first members and the backup that it was restored from, if any, so that
 nodes that were given different ones find out at their first handshake.
 
+From then on the disk holds snapshots and a log. The state is that of the newest sound snapshot, and the log goes on from
+there: it reaches the snapshot, or it is begun anew behind it. The second is what a crash leaves between the moment
+when a snapshot of the leader's became durable and the one when the log followed.
+
 A process and a simulated node start by this same code: disk and chance are handed in, nothing is logged.
 """
 
@@ -18,15 +22,20 @@ from typing import Final
 import attrs
 
 from bankd.config import Config
+from bankd.errors import LogDamaged, MustRefill, NodeError
+from bankd.keeper.restoring import Restored, restore_newest
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions, RandomSource
-from bankd.raft.messages import Configuration, Entry, EntryType, HardState
-from bankd.replica.core import EntryCodec, Replica
+from bankd.raft.messages import Configuration, Entry, EntryType, HardState, SnapshotRef
+from bankd.replica.core import Applied, EntryCodec, Replica, SnapshotPolicy
 from bankd.replica.writes import ENTRY_BYTES_MAX
 from bankd.storage.data_dir import DataDir, Identity
 from bankd.storage.disk import Disk
 from bankd.storage.identity import restored_cluster_id
+from bankd.storage.records import Base
 from bankd.storage.recovery import Recovered
+from bankd.storage.refill import Refill, marker, resume, set_aside
+from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_head, encode_configuration
@@ -43,9 +52,13 @@ class Opened:
 
     data_dir: DataDir
     wal: Wal
+    store: SnapshotStore
     recovered: Recovered
     configuration: Configuration
     addresses: Mapping[NodeId, str]
+    restored: Restored | None  # from the newest sound snapshot
+    refill: Refill | None  # why a leader must refill this node before it counts
+    refilling: int  # 0, or this start's nonce
 
     @property
     def identity(self) -> Identity:
@@ -67,28 +80,57 @@ def cluster_id_of(name: str, members: Sequence[NodeId], origin: bytes = b"") -> 
     return restored_cluster_id(ClusterId(int.from_bytes(digest, "little") or 1), origin)
 
 
-def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int]) -> Opened:
-    """Open the data directory and read the log; on the first start, make both. Blocks. Nothing stays open if it fails.
+def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int], loss: MustRefill | None = None) -> Opened:
+    """Open the data directory and read what it holds; on the first start, make it. Blocks. Nothing stays open if it fails.
 
-    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments.
+    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments and of refills. `loss`: what the
+    process before this one, or this one before it began anew, found out.
 
     Raises:
-      NodeError: the directory is locked, foreign, unusable or damaged, or the disk failed.
+      NodeError: the directory is locked, foreign or unusable, or damaged in a way that no leader can mend, or the
+        disk failed.
     """
     segment_bytes = config.storage.segment_size_bytes
     options = WalOptions(segment_bytes, min(segment_bytes, SHORT_SEGMENT_BYTES_MAX), new_u64)
     with ExitStack() as undo:
         data_dir = _open_data_dir(config, disk, options)
         undo.callback(data_dir.close)
-        wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, options)
+        identity = data_dir.identity
+        if loss is not None:
+            _require_others(config, None, loss)
+            set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
+        refill = resume(disk, data_dir.path, identity, options)
+        store = SnapshotStore.open(disk, data_dir.snapshot_dir, identity.cluster_id)
+        restored = restore_newest(store)
+        covered_index = LogIndex(0) if restored is None else restored.snapshot.index
+        try:
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
+        except LogDamaged as damage:
+            _require_others(config, restored, damage)
+            set_aside(disk, data_dir.path, identity, options, str(damage), state_is_void=False)
+            refill = marker(disk, data_dir.path)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
         undo.callback(wal.close)
-        if recovered.is_empty:
+        if restored is not None:
+            recovered = _led_on_from(restored.snapshot, wal, recovered)
+        elif recovered.is_empty and refill is None:
             recovered = _lay_first_entry(wal, config.cluster.bootstrap, recovered)
-        configuration, addresses = _members(recovered.entries)
+        configuration, addresses = _members(config, recovered.entries, restored)
         undo.pop_all()
     # The file knows best where a member is now; it cannot make one.
     current = {node_id: config.cluster.bootstrap.get(node_id, address) for node_id, address in addresses.items()}
-    return Opened(data_dir, wal, recovered, configuration, current)
+    refilling = 0 if refill is None else new_u64() or 1
+    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, refilling)
+
+
+def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
+    """Raise the damage, in words, if this node is the only voter: there is nobody who could refill it."""
+    voters = set(config.cluster.bootstrap) if restored is None else restored.configuration.voters
+    if voters == {config.node.id}:
+        raise LogDamaged(
+            f"{damage}; {config.node.id} is the only voter, so nobody can refill it "
+            "(look with `bankd verify`, and put back a backup with `bankd restore`)"
+        ) from damage
 
 
 def _open_data_dir(config: Config, disk: Disk, options: WalOptions) -> DataDir:
@@ -109,15 +151,36 @@ def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str], found: Recovered
     hard_state = HardState(term=FIRST_TERM)
     wal.write([(hard_state, (entry,))])
     wal.sync()
-    return Recovered(hard_state=hard_state, entries=(entry,), torn=found.torn)
+    return attrs.evolve(found, hard_state=hard_state, entries=(entry,))
 
 
-def _members(entries: Sequence[Entry]) -> tuple[Configuration, Mapping[NodeId, str]]:
-    """The newest configuration in the log."""
+def _led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered:
+    """The log as it goes on from a snapshot: as it was found if it reaches it, or else nothing, durably."""
+    # At its base a log has no term left to compare, and needs none: what it dropped was committed.
+    if found.base_index == snapshot.index or (
+        found.base_index < snapshot.index <= found.last_index and found.entry_at(snapshot.index).term == snapshot.term
+    ):
+        return found
+    hard_state = found.hard_state
+    if hard_state.term < snapshot.term:
+        hard_state = HardState(snapshot.term)
+    wal.write([(hard_state, (Base(snapshot.index, snapshot.term),))])
+    wal.sync()
+    return Recovered(hard_state, (), found.torn, snapshot.index)
+
+
+def _members(
+    config: Config, entries: Sequence[Entry], restored: Restored | None
+) -> tuple[Configuration, Mapping[NodeId, str]]:
+    """The newest configuration in the log, or that of the snapshot before it; with neither, the file's, until the
+    leader that refills this node brings another."""
     for entry in reversed(entries):
         if entry.type is EntryType.CONFIG:
             return decode_configuration(entry.body)
-    raise AssertionError("a log without a configuration passed recovery")
+    if restored is not None:
+        return restored.configuration, restored.addresses
+    bootstrap = config.cluster.bootstrap
+    return Configuration(voters=frozenset(bootstrap)), bootstrap
 
 
 def raft_options(config: Config) -> RaftOptions:
@@ -136,29 +199,48 @@ def make_replica(
     options: RaftOptions | None = None,
     entry_bytes_max: int = ENTRY_BYTES_MAX,
 ) -> Replica:
-    """The node's mind as of its disk: nothing but the first entry is applied, the next leader says how far to go.
+    """The node's mind as of its disk: nothing behind the snapshot, or the first entry, is applied: the next leader
+    says how far to go. The restored state is given away.
 
     `random` draws election timeouts: they must only not be in step with those of others. `options` None: `raft_options`.
     """
+    snapshot = None if opened.restored is None else opened.restored.snapshot
     raft = Raft(
         node_id=opened.identity.node_id,
         configuration=opened.configuration,
         hard_state=opened.recovered.hard_state,
         entries=opened.recovered.entries,
-        commit_index=FIRST_INDEX,  # the first entry was agreed upon by being everybody's
+        # The first entry was agreed upon by being everybody's. A node that has lost its state begins without it.
+        commit_index=min(FIRST_INDEX, opened.recovered.last_index),
+        snapshot=snapshot,
+        refilling=opened.refilling,
         options=options or raft_options(config),
         random=random,
     )
-    ledger = Ledger()
-    ledger.skip(FIRST_INDEX)
-    codec = EntryCodec(encode_batch_head, decode_batch)
+    raft.compact(min(opened.store.covered_index, raft.compactable_index))
+    ledger, applied = _state(opened)
     return Replica(
         raft=raft,
         ledger=ledger,
-        codec=codec,
+        applied=applied,
+        codec=EntryCodec(encode_batch_head, decode_batch),
         waiting_calls_max=config.limits.max_in_flight,
         entry_bytes_max=entry_bytes_max,
+        snapshot_policy=SnapshotPolicy(config.storage.snapshot_every, config.storage.snapshot_every_size_bytes),
+        snapshot=snapshot,
     )
+
+
+def _state(opened: Opened) -> tuple[Ledger, Applied]:
+    """The state to go on from: the snapshot's, or that after the first entry."""
+    restored = opened.restored
+    if restored is not None:
+        return restored.ledger, Applied(restored.snapshot.term, restored.configuration_body)
+    ledger = Ledger()
+    if not opened.recovered.entries:
+        return ledger, Applied(Term(0), b"")
+    ledger.skip(FIRST_INDEX)
+    return ledger, Applied(FIRST_TERM, opened.recovered.entries[0].body)
 
 
 def tick_s(config: Config) -> float:

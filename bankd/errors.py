@@ -126,6 +126,10 @@ class LimitExceeded(TransferRefused):
     """A balance would have left the signed 64-bit range."""
 
 
+class SnapshotNotFound(BankError):
+    """The node asked holds no such snapshot, or no more: newer ones have replaced it."""
+
+
 class Unavailable(BankError):
     """No node could take the call, and it surely took no effect. Safe to send again."""
 
@@ -237,6 +241,17 @@ class LogDamaged(NodeError):
     """The log holds damage that no unfinished write explains; it is left as it is."""
 
     reason = "LOG_DAMAGED"
+
+
+class MustRefill(NodeError):
+    """A running node found out that it lost what it acknowledged, or that its state is wrong. Raised by whoever drives
+    its replica, and caught where the node was started: it ends, and begins anew as refilling."""
+
+    reason = "MUST_REFILL"
+
+    def __init__(self, message: str, *, state_is_void: bool) -> None:
+        super().__init__(message)
+        self.state_is_void = state_is_void
 
 
 class UnknownEntryVersion(NodeError):

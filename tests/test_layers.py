@@ -26,20 +26,22 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "wire": VALUES | {"ledger", "raft", "replica", "pb"},
     "storage": VALUES | {"raft.messages", "raft.ready", "pb"},
     "snapshot": VALUES | {"ledger", "raft.messages", "wire", "storage"},
-    "boot": VALUES | {"config", "ledger", "raft", "replica", "wire", "storage"},
+    "keeper": VALUES | {"ledger", "raft", "replica", "wire", "storage"},
+    "boot": VALUES | {"config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
     "history": VALUES,
-    "node": VALUES | {"boot", "config", "ledger", "raft", "replica", "wire", "storage"},
-    "sim": VALUES | {"boot", "config", "history", "ledger", "raft", "replica", "wire", "storage"},
+    "node": VALUES | {"boot", "config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
+    "sim": VALUES | {"boot", "config", "history", "keeper", "ledger", "raft", "replica", "wire", "storage"},
     "campaign": VALUES | {"history", "sim"},
     "client": VALUES | {"ledger", "wire"},
     "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
     "local": VALUES | {"client"},
+    "backup": VALUES | {"ledger", "wire", "storage"},
     "demo": VALUES | {"config", "client", "local"},
     "offline": VALUES | {"ledger", "raft.messages", "snapshot", "wire", "storage"},
     "restore": VALUES | {"boot", "config", "ledger", "raft", "snapshot", "storage", "wire"},
     "cli": VALUES | {"campaign", "config", "demo", "gateway", "history", "node", "offline", "restore"},
     "__main__": frozenset({"cli"}),
-    "bankctl": VALUES | {"client"},
+    "bankctl": VALUES | {"client", "backup"},
 }
 PURE = frozenset({"types", "errors", "status", "ledger", "raft", "replica", "sim"})
 PURE_MODULES = frozenset({
@@ -49,7 +51,12 @@ PURE_MODULES = frozenset({
 ALSO_PURE = {"sim": {"pathlib"}}  # the simulated disk knows paths as names
 IMPURE_CALLS = frozenset({"open", "print", "input", "hash", "id", "exec", "eval", "__import__"})
 EXCUSED = {"bankd/ledger/row_index.py": {"hash"}}  # picks a shard of a look-up table, whose order nobody sees
-FORBIDDEN_MODULES = {"config": {"os", "trio"}, "storage": {"trio"}, "wire": {"trio", "socket"}}
+FORBIDDEN_MODULES = {
+    "config": {"os", "trio"},
+    "keeper": {"os", "time", "threading", "trio"},
+    "storage": {"trio"},
+    "wire": {"trio", "socket"},
+}
 
 
 def imported(tree: ast.AST, package: str) -> Iterator[str]:

@@ -2,12 +2,15 @@
 
 from typing import Final
 
+import attrs
+
 from bankctl.clusterview import Check, ClusterView, NodeView, checks_of, silence, view_of
-from bankctl.columns import INT, MICROS, MONEY, TEXT, YES_NO, Column, Row
+from bankctl.columns import BYTES, INT, MICROS, MONEY, TEXT, YES_NO, Column, Row
 from bankctl.money import format_money
 from bankctl.output import Listing, Record
 from bankctl.session import Session, Stopwatch, writing
 from bankd.errors import BankError, Exit
+from bankd.status import NodeStatus
 
 CLUSTER: Final = (
     Column("cluster", TEXT),
@@ -31,7 +34,18 @@ NODES: Final = (
     Column("version", TEXT),
     Column("last_heard_ms", INT, in_table=False),
     Column("error", TEXT, in_table=False),
+    Column("refilling", TEXT, in_table=False),  # why; absent: it is not
+    Column("snapshot_index", INT, "SNAPSHOT", in_table=False),
+    Column("disk_bytes", BYTES, "DISK", in_table=False),  # of the log and all snapshots
+    Column("snapshot_size_bytes", BYTES, in_table=False),
+    Column("snapshot_under_way", YES_NO, in_table=False),
+    Column("log_base_index", INT, in_table=False),
+    Column("log_bytes", BYTES, in_table=False),
+    Column("snapshot_bytes", BYTES, in_table=False),
+    Column("disk_free_bytes", BYTES, in_table=False),
 )
+WHERE_ROOM: Final = frozenset({"snapshot_index", "disk_bytes"})
+WIDE: Final = 110  # columns of a terminal in which those fit as well
 MEMBERS: Final = (
     Column("node", TEXT),
     Column("address", TEXT),
@@ -50,10 +64,18 @@ CHECK_NAME_WIDTH: Final = 8
 def status(session: Session) -> Exit:
     view = ask_nodes(session)
     rows = [node_row(view, node) for node in view.nodes]
-    session.printer.listing(Listing("nodes", NODES, rows, head=summary(view)))
+    columns = node_columns(wide=session.printer.columns >= WIDE)
+    session.printer.listing(Listing("nodes", columns, rows, head=summary(view)))
     for node in view.silent:
         session.printer.note(f"{node.name} {silence(node)}")
+    for node in view.nodes:
+        if node.refilling:
+            session.printer.note(f"{node.name} is being refilled, and does not vote: {node.refilling}")
     return Exit.OK
+
+
+def node_columns(*, wide: bool) -> list[Column]:
+    return [attrs.evolve(column, in_table=column.in_table or (wide and column.key in WHERE_ROOM)) for column in NODES]
 
 
 def ask_nodes(session: Session) -> ClusterView:
@@ -93,11 +115,12 @@ def node_row(view: ClusterView, node: NodeView) -> Row:
     row = {
         "node": node.name,
         "address": node.address,
-        "role": node.status.role if node.status else "unreachable",
+        "role": role_of(node),
         "voter": node.member.voter if node.member else None,
         "rtt_us": (node.member.rtt_us or None) if node.member else None,
         "last_heard_ms": (node.member.last_heard_ms or None) if node.member else None,
         "error": str(node.error) if node.error else None,
+        "refilling": node.refilling or None,
     }
     if node.status is None:
         return row
@@ -107,6 +130,29 @@ def node_row(view: ClusterView, node: NodeView) -> Row:
         "behind": None if node.status.role == "leader" or behind is None else max(0, behind),
         "fsync_p99_us": node.status.fsync_p99_us or None,
         "version": node.status.version,
+        **disk_row(node.status),
+    }
+
+
+def role_of(node: NodeView) -> str:
+    if node.status is None:
+        return "unreachable"
+    return "refilling" if node.refilling else node.status.role
+
+
+def disk_row(status: NodeStatus) -> Row:
+    """What it keeps on its disk. Nodes of an earlier version do not tell."""
+    if not status.log_bytes:
+        return {}
+    return {
+        "snapshot_index": status.snapshot_index or None,
+        "disk_bytes": status.log_bytes + status.snapshot_bytes,
+        "snapshot_size_bytes": status.snapshot_size_bytes or None,
+        "snapshot_under_way": status.snapshot_under_way,
+        "log_base_index": status.log_base_index,
+        "log_bytes": status.log_bytes,
+        "snapshot_bytes": status.snapshot_bytes,
+        "disk_free_bytes": status.disk_free_bytes,
     }
 
 

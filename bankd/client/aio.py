@@ -5,7 +5,7 @@ others are under way travel together, as columns of one request, without any cal
 decisions are the session core's, the sockets the driver's; this module is the public face.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,7 +19,7 @@ from bankd.client.pending import Call
 from bankd.client.results import Account, AccountsPage, Balance, Transfer, TransferRequest
 from bankd.client.retry import RetryPolicy
 from bankd.errors import AccountNotFound, BankError
-from bankd.status import DigestReport, LeadershipMoved, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, NodeStatus, SnapshotTaken
 from bankd.types import LINEARIZABLE, ReadMode
 
 T = TypeVar("T")
@@ -199,6 +199,38 @@ class ClusterAdmin:
           OutcomeUnknown: the connection broke meanwhile; `node_status` tells who leads.
         """
         return await self._run(calls.transfer_leader(target), None, timeout_s)
+
+    async def snapshot(self, endpoint: str | None = None, *, timeout_s: float | None = None) -> SnapshotTaken:
+        """Have one node, whatever its role, take a snapshot of what it has applied; answers when it is durable.
+
+        Where nothing was applied since the last one, answers with that. Give it time: a million transfers take
+        seconds. A call that ends before its answer leaves the node to go on.
+        """
+        return await self._run(calls.trigger_snapshot(), endpoint, timeout_s)
+
+    async def fetch_snapshot(
+        self,
+        snapshot: SnapshotTaken,
+        write: Callable[[bytes], Awaitable[object]],
+        *,
+        endpoint: str,
+        offset: int = 0,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Read the file of a snapshot from the node at `endpoint`, in order, from `offset` on, and hand it to `write`.
+
+        `timeout_s` is for each part of 1 MiB or less. Within it a lost connection is made anew, also to a node that
+        was restarted, and the reading goes on where it was. The bytes are not verified.
+
+        Raises:
+          SnapshotNotFound: the node holds that very file no more; take another snapshot.
+        """
+        limit_s = self._options.limit_s(timeout_s)
+        async with self._driver.pinned_to(endpoint, self._options.retry) as driver:
+            while offset < snapshot.size_bytes:
+                part = await driver.run(calls.read_snapshot(snapshot, offset), limit_s)
+                await write(part.data)
+                offset += len(part.data)
 
     async def statuses(self, *, timeout_s: float | None = None) -> list[tuple[str, NodeStatus | BankError]]:
         """Every known member's address with its own view, or with what kept it away. Asked all at once.

@@ -22,9 +22,10 @@ from anyio.abc import TaskGroup
 from bankd.client.connector import OpenLink, Wish
 from bankd.client.environment import SYSTEM, Environment
 from bankd.client.link import Link
-from bankd.client.options import ClientOptions, split_address
+from bankd.client.options import ONE_TRY, ClientOptions, split_address
 from bankd.client.pending import Call, Pending
 from bankd.client.results import Transfer
+from bankd.client.retry import RetryPolicy
 from bankd.client.session import Session
 from bankd.client.transfers import TransferBatch, TransferRow, failed_transfer
 from bankd.client.verdicts import describe
@@ -98,9 +99,9 @@ class AioDriver:
         if self._sweeping is not None:
             self._sweeping.cancel()
 
-    def pinned_to(self, address: str) -> "AioDriver":
+    def pinned_to(self, address: str, retry: RetryPolicy = ONE_TRY) -> "AioDriver":
         """A driver of its own, not open yet, for exactly the node at `address`."""
-        return AioDriver(self._options.pinned_to(address), self._environment)
+        return AioDriver(self._options.pinned_to(address, retry), self._environment)
 
     def known_addresses(self) -> tuple[str, ...]:
         return self._session.known_addresses

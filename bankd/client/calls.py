@@ -14,11 +14,12 @@ from bankd.client.transfers import TransferBatch, TransferRow, columns_of
 from bankd.errors import Code, Refusal
 from bankd.ledger.checks import judge_account_id, judge_create, judge_transfers, judge_tx_id
 from bankd.ledger.commands import AccountRecord, CreateAccount
-from bankd.status import DigestReport, LeadershipMoved, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, NodeStatus, SnapshotPart, SnapshotTaken
 from bankd.types import BATCH_TRANSFERS_MAX, AccountId, AtLeast, LogIndex, NodeId, ReadMode, TxId
 from bankd.wire import client_codec as codec
 from bankd.wire.methods import Method
 from bankd.wire.refusals import to_error
+from bankd.wire.snapshot_codec import snapshot_not_found
 
 TIMEOUT_S_MIN: Final = 0.1  # what is left for a second step when the first one used up the time
 PAGE_ACCOUNTS_MAX: Final = 1000
@@ -138,6 +139,24 @@ def transfer_leader(target: str | None) -> Call[LeadershipMoved]:
     """Not sent twice: a second one could move a leadership that had just arrived."""
     body = codec.encode_transfer_leadership(NodeId(target) if target else None)
     return Call(Method.TRANSFER_LEADERSHIP, body, codec.decode_transfer_leadership, write=True, resend=False)
+
+
+def trigger_snapshot() -> Call[SnapshotTaken]:
+    """No write: asked twice, a node answers with what the first asking made."""
+    return Call(Method.TRIGGER_SNAPSHOT, codec.encode_snapshot_trigger(), codec.decode_snapshot_taken)
+
+
+def read_snapshot(snapshot: SnapshotTaken, offset: int) -> Call[SnapshotPart]:
+    """A part of exactly that file: what else may stand at its index by now is refused as not found."""
+
+    def decode(body: bytes) -> SnapshotPart:
+        part = codec.decode_snapshot_part(body, snapshot.index, snapshot.term, offset)
+        if (part.content_id, part.size_bytes) != (snapshot.content_id, snapshot.size_bytes):
+            raise to_error(snapshot_not_found(snapshot.index, snapshot.term))
+        return part
+
+    body = codec.encode_snapshot_read(snapshot.index, snapshot.term, offset)
+    return Call(Method.READ_SNAPSHOT, body, decode)
 
 
 def member_addresses(status: NodeStatus) -> tuple[str, ...]:

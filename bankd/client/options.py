@@ -14,6 +14,7 @@ DEFAULT_PORT: Final = 7401
 TIMEOUT_S: Final = 5.0  # covers every try; an election takes 1 to 2 s, so one failover fits in
 IN_FLIGHT_MAX: Final = 256  # calls that may wait for answers at once; more wait for their turn
 BATCH_SIZE: Final = 1000  # rows of one request of transfer_many
+ONE_TRY: Final = RetryPolicy(tries_max=1)
 
 _ADDRESS: Final = re.compile(
     r"(?:\[(?P<v6>[^\s\[\]/,]*:[^\s\[\]/,]*)\]|(?P<host>[^\s:\[\]/,]+))(?::(?P<port>[0-9]{1,5}))?"
@@ -36,9 +37,8 @@ class ClientOptions:
         """The time that a call has: its own, or the client's."""
         return self.timeout_s if timeout_s is None else timeout_s
 
-    def pinned_to(self, address: str) -> "ClientOptions":
-        """The same, for exactly the node at `address`: if it cannot be reached, that is the answer."""
-        retry = RetryPolicy(tries_max=1)
+    def pinned_to(self, address: str, retry: RetryPolicy = ONE_TRY) -> "ClientOptions":
+        """The same, for exactly the node at `address`. Without `retry`, if it cannot be reached, that is the answer."""
         return attrs.evolve(self, endpoints=parse_endpoints(address), retry=retry, follow_leader=False)
 
 

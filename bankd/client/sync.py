@@ -5,7 +5,7 @@ there. One call at a time is under way: threads that share a client take turns.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
@@ -17,7 +17,7 @@ from bankd.client.results import Account, AccountsPage, Balance, Transfer, Trans
 from bankd.client.retry import RetryPolicy
 from bankd.client.sync_driver import SyncDriver
 from bankd.errors import AccountNotFound, BankError
-from bankd.status import DigestReport, LeadershipMoved, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, NodeStatus, SnapshotTaken
 from bankd.types import LINEARIZABLE, ReadMode
 
 T = TypeVar("T")
@@ -140,6 +140,25 @@ class SyncClusterAdmin:
 
     def transfer_leader(self, target: str | None = None, *, timeout_s: float | None = None) -> LeadershipMoved:
         return self._run(calls.transfer_leader(target), None, timeout_s)
+
+    def snapshot(self, endpoint: str | None = None, *, timeout_s: float | None = None) -> SnapshotTaken:
+        return self._run(calls.trigger_snapshot(), endpoint, timeout_s)
+
+    def fetch_snapshot(
+        self,
+        snapshot: SnapshotTaken,
+        write: Callable[[bytes], object],
+        *,
+        endpoint: str,
+        offset: int = 0,
+        timeout_s: float | None = None,
+    ) -> None:
+        limit_s = self._options.limit_s(timeout_s)
+        with SyncDriver(self._options.pinned_to(endpoint, self._options.retry)) as driver:
+            while offset < snapshot.size_bytes:
+                part = driver.run(calls.read_snapshot(snapshot, offset), limit_s)
+                write(part.data)
+                offset += len(part.data)
 
     def statuses(self, *, timeout_s: float | None = None) -> list[tuple[str, NodeStatus | BankError]]:
         limit_s = self._options.limit_s(timeout_s)

@@ -140,6 +140,17 @@ class StorageSection:
         "The size of one log file; a second one is kept ready ahead of need.",
         default='"64MiB"',
     )
+    snapshot_every: int = setting(
+        kinds.whole(1, 1_000_000_000),
+        "Log entries after which a snapshot is taken; an entry holds all the writes that came at once. The log is kept "
+        "from the last snapshot but one on.",
+        default="100000",
+    )
+    snapshot_every_size_bytes: int = setting(
+        kinds.size("64KiB", "1TiB"),
+        "The same by the size of those entries: whichever comes first.",
+        default='"64MiB"',
+    )
     min_free_bytes: int = setting(
         kinds.size("0B", "1024TiB"),
         "Below this much free space writes are refused with RESOURCE_EXHAUSTED; reads go on.",

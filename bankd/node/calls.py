@@ -8,7 +8,8 @@ import trio
 from bankd.ledger.queries import ListAccounts
 from bankd.node.sender import FrameSender
 from bankd.replica.effects import Result
-from bankd.wire.requests import Read, Request, Write
+from bankd.wire.requests import Read, Request, SnapshotReadAsked, Write
+from bankd.wire.snapshot_codec import PART_BYTES_MAX
 
 log = logging.getLogger(__name__)
 
@@ -48,5 +49,7 @@ def answer_bytes(request: Request) -> int:
             return ANSWER_BYTES + len(raw) // WRITE_SHRINKS
         case Read(query=ListAccounts(limit=limit)):
             return ANSWER_BYTES + limit * RECORD_BYTES_MAX
+        case SnapshotReadAsked():
+            return ANSWER_BYTES + PART_BYTES_MAX
         case _:
             return ANSWER_BYTES

@@ -21,12 +21,21 @@ from bankd.node.node import SHUTTING_DOWN, Node
 from bankd.node.receiver import Receive
 from bankd.node.sender import FrameSender
 from bankd.replica import refusals
-from bankd.replica.events import Call, DigestCall, Event, HandOverCall, ReadCall, Received, WriteCall
+from bankd.replica.events import Call, DigestCall, Event, HandOverCall, ReadCall, Received, SnapshotCall, WriteCall
 from bankd.types import NodeId
 from bankd.wire.frames import FLAG_HOPPED, Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.methods import WRITES, Method
 from bankd.wire.raft_codec import decode_message
-from bankd.wire.requests import DigestAsked, Read, StatusAsked, TransferLeadershipAsked, Write, decode_request
+from bankd.wire.requests import (
+    DigestAsked,
+    Read,
+    SnapshotReadAsked,
+    SnapshotTriggerAsked,
+    StatusAsked,
+    TransferLeadershipAsked,
+    Write,
+    decode_request,
+)
 
 DEADLINE_S_DEFAULT: Final = 60.0  # for calls that name none, and the most that any gets
 
@@ -127,6 +136,10 @@ class Connection:
                 self._calls.append(DigestCall(call, request.index, deadline_ns))
             case TransferLeadershipAsked():
                 self._calls.append(HandOverCall(call, request.target, deadline_ns))
+            case SnapshotTriggerAsked():
+                self._calls.append(SnapshotCall(call, deadline_ns))
+            case SnapshotReadAsked():
+                self._node.read_snapshot(call, request)
             case StatusAsked():
                 self._node.answer(call, self._node.view.status())
 

@@ -17,7 +17,7 @@ import trio
 from bankd.errors import AddressUnusable, DiskFailed
 from bankd.node.descriptors import raise_open_files_max
 from bankd.node.disk import Committer, OnDurable, OnFailed
-from bankd.storage.disk import Disk, OsDisk, disk_failure
+from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.group_commit import GroupCommit
 from bankd.storage.wal import Wal
 
@@ -32,6 +32,22 @@ class Random(Protocol):
     def below(self, bound: int) -> int: ...
 
 
+class SideThread(Protocol):
+    """Makes calls that may block, one at a time, beside the event loop: those on snapshot files."""
+
+    async def run(self, call: Callable[[], None]) -> None:
+        """Make the call and wait for it; raises what it raises.
+
+        Cancellation: at once; a call under way goes on.
+        """
+
+    async def close(self) -> None:
+        """Wait for a call under way that was given up.
+
+        Raises DiskFailed: it does not end.
+        """
+
+
 @attrs.frozen
 class Environment:
     """`new_u64` draws what must not repeat, `random` what only must not be in step with others."""
@@ -40,6 +56,7 @@ class Environment:
     connect: Callable[[str], Awaitable[trio.abc.Stream]]
     disk: Disk
     commit: Callable[[Wal, OnDurable, OnFailed], Committer]
+    side_thread: Callable[[], SideThread]
     close: Callable[[Committer], Awaitable[None]]
     free_bytes: Callable[[str], Awaitable[int]]
     wall_ns: Callable[[], int]
@@ -114,15 +131,29 @@ async def free_bytes_in_thread(path: str) -> int:
     Raises:
       DiskFailed: the file system does not say.
     """
-    try:
-        stat = await trio.to_thread.run_sync(os.statvfs, path, abandon_on_cancel=True)
-    except OSError as error:
-        raise disk_failure(error, "statvfs", Path(path)) from error
-    return stat.f_bavail * stat.f_frsize
+    return await trio.to_thread.run_sync(OsDisk().free_bytes, Path(path), abandon_on_cancel=True)
 
 
 def start_group_commit(wal: Wal, on_durable: OnDurable, on_failed: OnFailed) -> Committer:
     return GroupCommit(wal, on_durable=on_durable, on_failed=on_failed)
+
+
+class OneThread:
+    """A thread of trio's at a time."""
+
+    def __init__(self) -> None:
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def run(self, call: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(call, limiter=self._limiter, abandon_on_cancel=True)
+
+    async def close(self) -> None:
+        """Cancellation: shielded, for CLOSE_S_MAX at most."""
+        with trio.move_on_after(CLOSE_S_MAX, shield=True) as patience:
+            async with self._limiter:
+                pass
+        if patience.cancelled_caught:
+            raise DiskFailed(f"the disk did not finish with a snapshot within {CLOSE_S_MAX:.0f} s (is it hung?)")
 
 
 async def close_in_thread(committer: Committer) -> None:
@@ -145,6 +176,7 @@ def system_environment() -> Environment:
         connect=connect_tcp,
         disk=OsDisk(),
         commit=start_group_commit,
+        side_thread=OneThread,
         close=close_in_thread,
         free_bytes=free_bytes_in_thread,
         wall_ns=time.time_ns,

@@ -19,13 +19,13 @@ from typing import Final, Protocol
 
 import trio
 
+from bankd.keeper.losses import loss_in
 from bankd.node.disk import DiskWriter
 from bankd.node.wake import Wake
 from bankd.raft.messages import Message
-from bankd.raft.ready import RaftEvent
 from bankd.replica.core import Replica
-from bankd.replica.effects import Reply
-from bankd.replica.events import Event, Persisted
+from bankd.replica.effects import Effects, ReplicaEvent, Reply
+from bankd.replica.events import Event, PeerMessage, Persisted
 
 LONE_CALLS_MAX: Final = 1
 
@@ -33,9 +33,10 @@ LONE_CALLS_MAX: Final = 1
 class Outside(Protocol):
     """Where effects go."""
 
-    def send(self, messages: Sequence[Message]) -> None: ...  # one send per connection
+    def send(self, messages: Sequence[PeerMessage]) -> None: ...  # one send per connection
     def reply(self, replies: Sequence[Reply]) -> None: ...
-    def observe(self, events: Sequence[RaftEvent]) -> None: ...
+    def observe(self, events: Sequence[ReplicaEvent]) -> None: ...
+    def keep(self, effects: Effects) -> None: ...  # what concerns snapshots
 
 
 def monotonic_ns() -> int:
@@ -69,11 +70,12 @@ class ReplicaLoop:
     async def run(self) -> None:
         """Run until cancelled.
 
-        Raises:
-          UnknownEntryVersion: a committed entry is newer than this program.
-          DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
+          Raises:
+            UnknownEntryVersion: a committed entry is newer than this program.
+            MustRefill: the node lost what it acknowledged, or its state is wrong; nothing of that turn was carried out.
+        DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
 
-        Cancellation: between two turns, so that no effect is half carried out.
+          Cancellation: between two turns, so that no effect is half carried out.
         """
         while True:
             await self._wake.wait()
@@ -104,12 +106,16 @@ class ReplicaLoop:
         for event in events:
             replica.step(event, now_ns)
         effects = replica.ready(self._wall_ns())
+        if (loss := loss_in(effects)) is not None:
+            raise loss
         if effects.send_now:
             self._outside.send(effects.send_now)
         if effects.replies:
             self._outside.reply(effects.replies)
         if effects.events:
             self._outside.observe(effects.events)
+        if effects.snapshot_due is not None or effects.chunks_wanted or effects.chunks_received:
+            self._outside.keep(effects)
         for persist in effects.persists:  # last: it may take the time of a sync
             self.disk.submit(persist)
         return effects.more

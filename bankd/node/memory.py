@@ -18,3 +18,8 @@ def quiet_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def keep_from_garbage_collector() -> None:
+    """Freeze what lives now, as after a state was restored beside the traffic; without a collection, which would stop it."""
+    gc.freeze()

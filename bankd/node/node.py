@@ -7,40 +7,76 @@ the loop answers each exactly once.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, assert_never
 
 import trio
 
 from bankd.errors import Code, Refusal
+from bankd.keeper.keeper import Happening, Keeper
 from bankd.node.book import Book
 from bankd.node.calls import OwnCall, PendingCall
 from bankd.node.environment import Environment
 from bankd.node.links import PeerLink
 from bankd.node.logs import RationedLog
 from bankd.node.loop import ReplicaLoop, monotonic_ns
+from bankd.node.memory import keep_from_garbage_collector
 from bankd.node.receiver import ReceiveBuffer
 from bankd.node.sender import FrameSender
-from bankd.node.view import NodeView
-from bankd.raft.messages import Message
-from bankd.raft.ready import LeadershipTransferAborted, LogTruncated, MessageIgnored, RaftEvent, RoleChanged
+from bankd.node.view import DiskUse, NodeView
+from bankd.raft.ready import (
+    LeadershipTransferAborted,
+    LogForgotten,
+    LogTruncated,
+    MessageIgnored,
+    Refilled,
+    RoleChanged,
+)
+from bankd.replica import refusals
+from bankd.replica.comparison import DigestsDiffer
 from bankd.replica.core import Replica
-from bankd.replica.effects import ReadDone, Reply, Result
-from bankd.replica.events import TICKED, Call, Calls, Event, HandOverCall, PeerUnreachable
-from bankd.status import NodeStatus
+from bankd.replica.effects import Effects, ReadDone, ReplicaEvent, Reply, Result
+from bankd.replica.events import (
+    TICKED,
+    Call,
+    Calls,
+    Event,
+    HandOverCall,
+    LossForgotten,
+    PeerMessage,
+    PeerUnreachable,
+    SnapshotReceived,
+)
+from bankd.status import NodeStatus, SnapshotPart
 from bankd.storage.data_dir import Identity
-from bankd.types import NodeId
+from bankd.storage.refill import Refill
+from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.wal import Wal
+from bankd.types import LogIndex, NodeId
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.methods import Method
 from bankd.wire.raft_codec import encode_message
 from bankd.wire.refusals import encode_refusal
+from bankd.wire.requests import SnapshotReadAsked
 from bankd.wire.responses import encode_response
 
 log = logging.getLogger(__name__)
 
+_LEVELS: Final = {
+    Happening.TAKEN: logging.INFO,
+    Happening.GIVEN_UP: logging.WARNING,
+    Happening.DAMAGED: logging.ERROR,
+    Happening.RECEIVED: logging.INFO,
+    Happening.NOT_RECEIVED: logging.WARNING,
+}
+
 SHUTTING_DOWN: Final = Refusal(
     Code.UNAVAILABLE, "SHUTTING_DOWN", "this node is shutting down; nothing was written", retryable=True
 )
+
+
+def _tell(happening: Happening, index: LogIndex, words: str) -> None:
+    log.log(_LEVELS[happening], "%s index=%d what=%r", happening.value, index, words)
 
 
 class Node:
@@ -49,6 +85,10 @@ class Node:
         *,
         identity: Identity,
         replica: Replica,
+        store: SnapshotStore,
+        wal: Wal,
+        forget_loss: Callable[[], None],
+        refill: Refill | None,
         book: Book,
         environment: Environment,
         forwarded_max: int,
@@ -59,6 +99,8 @@ class Node:
         self.book = book
         self.buffer = ReceiveBuffer()
         self.loop = ReplicaLoop(replica, self, wall_ns=environment.wall_ns)
+        self.keeper = Keeper(store, identity.cluster_id, wal.prune, forget_loss, self._kept, _tell)
+        self.refill = refill  # why this node does not count; None once it does
         self.calls_under_way = 0
         self.draining = False  # new calls are refused
         self.drained = trio.Event()  # set once it drains and nobody waits any more
@@ -76,7 +118,10 @@ class Node:
             for peer in sorted(book.addresses)
             if peer != identity.node_id
         }
-        self.view = NodeView(identity, replica, book, self.loop.disk, self.links, lambda: self.waiting_calls)
+        self.free_bytes = 0  # of the disk, when it was last asked
+        self.view = NodeView(
+            identity, replica, book, self.loop.disk, self.links, lambda: self.waiting_calls, lambda: self.disk_use(wal)
+        )
         self._ignored = RationedLog(log, trio.current_time)
 
     # Calls in
@@ -97,6 +142,18 @@ class Node:
         if self.draining and not self.waiting_calls:
             self.drained.set()
 
+    def read_snapshot(self, call: PendingCall, asked: SnapshotReadAsked) -> None:
+        """Answer with a part of a snapshot's file, when it is read."""
+
+        def answer(result: SnapshotPart | Refusal) -> None:
+            self.calls_under_way -= 1
+            self.answer(call, result)
+            call.sender.flush()
+
+        self.calls_under_way += 1
+        if not self.keeper.read(asked, answer):
+            answer(refusals.overloaded())
+
     async def hand_over(self, patience_s: float) -> None:
         """Try to make another node the leader; return when that is decided, at the latest after `patience_s`."""
         call = OwnCall()
@@ -106,7 +163,7 @@ class Node:
 
     # Effects out: the loop's `Outside`
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         reached: dict[PeerLink, None] = {}
         for message in messages:
             link = self.links.get(message.to)
@@ -129,7 +186,7 @@ class Node:
         for sender in reached:
             sender.flush()
 
-    def answer(self, call: PendingCall, result: Result | NodeStatus) -> None:
+    def answer(self, call: PendingCall, result: Result | NodeStatus | SnapshotPart) -> None:
         """Put one answer into its connection's outbox, for the next flush."""
         call.sender.expected_bytes -= call.answer_bytes
         if isinstance(result, Refusal):
@@ -149,7 +206,7 @@ class Node:
         body = encode_refusal(self.book.with_address(refusal))
         sender.push(encode_frame(FrameKind.ERROR, method, call_id, body))
 
-    def observe(self, events: Sequence[RaftEvent]) -> None:
+    def observe(self, events: Sequence[ReplicaEvent]) -> None:
         node_id = self.identity.node_id
         for event in events:
             match event:
@@ -164,13 +221,35 @@ class Node:
                     log.warning("transfer_aborted node=%s target=%s", node_id, event.target)
                 case MessageIgnored():
                     self._ignored.warning("message_ignored node=%s peer=%s why=%s", node_id, event.sender, event.reason)
+                case DigestsDiffer():
+                    nodes = ",".join(event.nodes)
+                    log.error("digests_differ node=%s index=%d others=%s", node_id, event.index, nodes)
+                case LogForgotten():
+                    log.error("log_forgotten node=%s leader=%s index=%d", node_id, event.leader_id, event.index)
+                case Refilled():
+                    log.info("refilled node=%s index=%d", node_id, event.index)
+                    self.keeper.refilled()
                 case _:
                     assert_never(event)
+
+    def keep(self, effects: Effects) -> None:
+        self.keeper.carry_out(effects)
+
+    def _kept(self, event: Event) -> None:
+        """Take in what became of a snapshot."""
+        if isinstance(event, SnapshotReceived):
+            keep_from_garbage_collector()
+        elif isinstance(event, LossForgotten):
+            self.refill = None
+        self.loop.post(event)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.loop.post(PeerUnreachable(peer))
 
     # Views
+
+    def disk_use(self, wal: Wal) -> DiskUse:
+        return DiskUse(wal.size_bytes, self.keeper.sealed_bytes, self.free_bytes, self.refill)
 
     @property
     def leader_link(self) -> PeerLink | None:

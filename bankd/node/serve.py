@@ -1,6 +1,6 @@
 """Run one node: start-up, the task tree, and an orderly end.
 
-    node nursery ── loop · ticker · free space · rounds       any failure ends the process
+    node nursery ── loop · ticker · free space · rounds · snapshots    any failure ends the process
        ├ links nursery ── one link per peer                   restarts inside, with pauses
        └ handler nursery ── one task per connection, one writer
           └ accept nursery ── listeners                       cancelled first at shutdown
@@ -11,6 +11,7 @@ A second signal: at once.
 
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
@@ -19,17 +20,19 @@ import trio
 
 from bankd.boot import Opened, make_replica, open_disk, tick_s
 from bankd.config import Config
-from bankd.errors import Exit, NodeError
+from bankd.errors import Exit, MustRefill, NodeError
 from bankd.node.book import Book
 from bankd.node.causes import innermost
 from bankd.node.descriptors import room_within
 from bankd.node.door import Doors
 from bankd.node.drain import drain
-from bankd.node.environment import Environment, system_environment
+from bankd.node.environment import Environment, SideThread, system_environment
 from bankd.node.logs import configure_logging
 from bankd.node.memory import quiet_garbage_collector
 from bankd.node.node import Node
+from bankd.node.snapshots import do_jobs
 from bankd.replica.events import DiskSpace
+from bankd.storage.refill import clear
 
 log = logging.getLogger(__name__)
 
@@ -89,47 +92,89 @@ async def serve(
     environment: Environment,
     shutdown: trio.Event,
     *,
-    task_status: trio.TaskStatus[Node] = trio.TASK_STATUS_IGNORED,
+    on_started: Callable[[Node], None] = lambda node: None,
 ) -> None:
-    """Run one node until `shutdown` is set, and then to its orderly end. Reports started once it listens.
+    """Run one node until `shutdown` is set, and then to its orderly end. Calls `on_started` once it listens.
+
+    A node that finds out that it lost something ends and begins anew in here, as one that is to be refilled.
 
     Cancellation: ends at once, as a crash would; what was acknowledged is durable.
 
     Raises:
       NodeError: possibly in a group: what made the node end.
     """
+    loss: MustRefill | None = None
+    while True:
+        try:
+            await _serve_once(config, environment, shutdown, on_started, loss)
+            return
+        except (BaseExceptionGroup, MustRefill) as failure:
+            loss = _loss_in(failure)
+            if loss is None:
+                raise
+        log.error("begins_anew node=%s why=%r", config.node.id, str(loss))
+
+
+def _loss_in(failure: BaseException) -> MustRefill | None:
+    """The loss for which the node ended; None when there is anything else."""
+    if isinstance(failure, BaseExceptionGroup):
+        losses, others = failure.split(MustRefill)
+        failure = failure if losses is None or others is not None else innermost(losses)
+    return failure if isinstance(failure, MustRefill) else None
+
+
+async def _serve_once(
+    config: Config,
+    environment: Environment,
+    shutdown: trio.Event,
+    on_started: Callable[[Node], None],
+    loss: MustRefill | None,
+) -> None:
     open_files_max = environment.open_files_max()
-    opened = open_disk(config, environment.disk, environment.new_u64)
+    opened = open_disk(config, environment.disk, environment.new_u64, loss)
     if (torn := opened.recovered.torn) is not None:
         log.warning("torn_tail_cut file=%s offset=%d why=%r", torn.file, torn.offset, torn.reason)
+    if opened.refill is not None:
+        log.error("refilling node=%s why=%r", config.node.id, opened.refill.reason)
+    for damaged in opened.store.damaged:
+        log.error("snapshot_damaged file=%s why=%r", damaged.name, damaged.reason)
     with ExitStack() as undo:
         undo.callback(opened.close)
+        data_dir, wal, identity = opened.data_dir, opened.wal, opened.identity
         node = _make_node(config, environment, opened)
         room = room_within(open_files_max, peers=len(node.links))
         listeners = await environment.listen(config.listen.address)
         doors = Doors(node, room, ping_every_s=_ping_every_s(config))
         undo.pop_all()  # from here on the log belongs to the committer
+    del opened  # what was read belongs to the replica, which gives it up by and by
+    side_thread = environment.side_thread()
     quiet_garbage_collector()
-    node.loop.disk.start(partial(environment.commit, opened.wal))
+    node.loop.disk.start(partial(environment.commit, wal))
     log.info(
         "node_started node=%s cluster=%s address=%s last_index=%d clients_max=%d",
-        opened.identity.node_id, opened.identity.cluster, config.listen.address, node.replica.raft.last_index,
+        identity.node_id, identity.cluster, config.listen.address, node.replica.raft.last_index,
         room.clients,
     )  # fmt: skip
     try:
-        await _run_tasks(config, environment, node, doors, listeners, shutdown, task_status)
+        await _run_tasks(config, environment, node, side_thread, doors, listeners, shutdown, on_started)
     finally:
         await environment.close(node.loop.disk.stop())
+        await side_thread.close()
+        node.keeper.close()
         # Only now: had the close failed, a write might still be under way, and the directory stays locked
         # until the process is gone.
-        opened.data_dir.close()
-    log.info("node_stopped node=%s", opened.identity.node_id)
+        data_dir.close()
+    log.info("node_stopped node=%s", identity.node_id)
 
 
 def _make_node(config: Config, environment: Environment, opened: Opened) -> Node:
     return Node(
         identity=opened.identity,
         replica=make_replica(config, opened, environment.random),
+        store=opened.store,
+        wal=opened.wal,
+        forget_loss=partial(clear, environment.disk, opened.data_dir.path),
+        refill=opened.refill,
         book=Book(dict(opened.addresses)),
         environment=environment,
         forwarded_max=config.limits.max_in_flight,
@@ -145,16 +190,19 @@ async def _run_tasks(
     config: Config,
     environment: Environment,
     node: Node,
+    side_thread: SideThread,
     doors: Doors,
     listeners: Listeners,
     shutdown: trio.Event,
-    task_status: trio.TaskStatus[Node],
+    on_started: Callable[[Node], None],
 ) -> None:
     async with trio.open_nursery() as core:
         core.start_soon(node.loop.run)
         core.start_soon(_tick, node, tick_s(config))
         core.start_soon(_watch_free_space, config, environment, node)
         core.start_soon(doors.make_rounds)
+        for lane in node.keeper.lanes:
+            core.start_soon(do_jobs, lane, side_thread.run)
         async with trio.open_nursery() as links:
             for link in node.links.values():
                 links.start_soon(link.run)
@@ -163,7 +211,7 @@ async def _run_tasks(
                     accepting.start_soon(
                         partial(trio.serve_listeners, doors.serve, listeners, handler_nursery=handlers)
                     )
-                    task_status.started(node)
+                    on_started(node)
                     await shutdown.wait()
                     accepting.cancel_scope.cancel()
                 await drain(config, node, doors)
@@ -186,7 +234,8 @@ async def _watch_free_space(config: Config, environment: Environment, node: Node
     """
     had_room = True
     while True:
-        has_room = await environment.free_bytes(config.node.data_dir) >= config.storage.min_free_bytes
+        node.free_bytes = await environment.free_bytes(config.node.data_dir)
+        has_room = node.free_bytes >= config.storage.min_free_bytes
         if has_room != had_room:
             log.warning("disk_space enough=%s min_free_bytes=%d", has_room, config.storage.min_free_bytes)
             node.loop.post(DiskSpace(has_room))

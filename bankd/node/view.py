@@ -13,10 +13,21 @@ from bankd.node.links import PeerLink
 from bankd.replica.core import Replica
 from bankd.status import MemberStatus, NodeStatus
 from bankd.storage.data_dir import Identity
+from bankd.storage.refill import Refill
 from bankd.types import LogIndex, NodeId
 from bankd.wire.hello import Endpoint, Hello, PeerRole
 
 IMBALANCE_EVERY_S: Final = 1.0  # adding up a million accounts takes 5 ms, which nobody may ask for at will
+
+
+@attrs.frozen
+class DiskUse:
+    """Bytes on the disk and free there, and why the node does not count, if so."""
+
+    log_bytes: int
+    snapshot_bytes: int
+    free_bytes: int
+    refill: Refill | None
 
 
 @attrs.define
@@ -27,6 +38,7 @@ class NodeView:
     disk: DiskWriter
     links: Mapping[NodeId, PeerLink]
     waiting_calls: Callable[[], int]
+    disk_use: Callable[[], DiskUse]
     _began_s: float = attrs.field(factory=trio.current_time, init=False)
     _imbalance: int = attrs.field(default=0, init=False)
     _imbalance_index: LogIndex | None = attrs.field(default=None, init=False)
@@ -49,7 +61,8 @@ class NodeView:
 
     def status(self) -> NodeStatus:
         """All as of now, but the imbalance may be that of up to IMBALANCE_EVERY_S ago."""
-        raft, ledger = self.replica.raft, self.replica.ledger
+        raft, ledger, snapshots = self.replica.raft, self.replica.ledger, self.replica.snapshots
+        use, newest = self.disk_use(), snapshots.newest
         return NodeStatus(
             cluster=self.identity.cluster,
             cluster_id=self.identity.cluster_id,
@@ -69,6 +82,14 @@ class NodeView:
             uptime_ms=int((trio.current_time() - self._began_s) * 1000),
             fsync_p99_us=self.disk.fsync_p99_us(),
             waiting_calls=self.waiting_calls(),
+            refilling="" if use.refill is None else use.refill.reason,
+            snapshot_index=LogIndex(0) if newest is None else newest.index,
+            snapshot_size_bytes=0 if newest is None else newest.size_bytes,
+            snapshot_under_way=snapshots.under_way,
+            log_base_index=raft.base_index,
+            log_bytes=use.log_bytes,
+            snapshot_bytes=use.snapshot_bytes,
+            disk_free_bytes=use.free_bytes,
             members=tuple(self._member(node_id) for node_id in sorted(self.book.addresses)),
         )
 
@@ -85,8 +106,9 @@ class NodeView:
         voter = node_id in raft.configuration.voters
         progress = raft.progress.get(node_id) if self.replica.leads else None
         match_index = progress.match_index if progress is not None else LogIndex(0)
+        refilling = raft.is_refilling if link is None else progress is not None and progress.refilling
         address = self.book.addresses[node_id]
         if link is None:
-            return MemberStatus(node_id, address, voter, match_index, connected=True)
+            return MemberStatus(node_id, address, voter, match_index, connected=True, refilling=refilling)
         heard_ms = int((trio.current_time() - link.last_heard_s) * 1000) if link.last_heard_s is not None else 0
-        return MemberStatus(node_id, address, voter, match_index, link.rtt_us, heard_ms, link.connected)
+        return MemberStatus(node_id, address, voter, match_index, link.rtt_us, heard_ms, link.connected, refilling)

@@ -35,6 +35,8 @@ from bankd.offline.replay import Replay
 from bankd.offline.report import LogSummary, Report, SnapshotLine, as_json, as_text
 from bankd.offline.snapshots import SnapshotFound, look_at_own
 from bankd.offline.start import foretell, leads_on
+from bankd.offline.state_check import FILE as STATE_FILE
+from bankd.offline.state_check import check_state
 from bankd.storage.data_dir import META, META_RESTORING, SNAPSHOTS, WAL
 from bankd.storage.identity import FORMAT_VERSION, Identity, look_at_meta
 from bankd.storage.lock import nodes_kept_away
@@ -43,7 +45,9 @@ from bankd.storage.snapshot_names import SUFFIX
 from bankd.types import LogIndex
 
 # Files that are made anew, or written again in full, before anybody reads them.
-_NO_MEMORY: Final = frozenset({"LOCK", "META.tmp", "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"})
+_NO_MEMORY: Final = frozenset(
+    {"LOCK", "META.tmp", "STATE.tmp", "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"}
+)
 
 
 def run(data_dir: Path, *, as_table: bool, show: Callable[[str], object] = print) -> int:
@@ -78,7 +82,7 @@ def verify(data_dir: Path) -> Report:
     return Report(
         data_dir=str(data_dir),
         identity=identity,
-        files=[*files, *log.files, *map(_snapshot_file, snapshots), *_others(data_dir)],
+        files=[*files, *log.files, *read.state, *map(_snapshot_file, snapshots), *_others(data_dir)],
         snapshots=[SnapshotLine(found, read.replay.equal_from.get(found.file)) for found in snapshots],
         log=_summary(log),
         start=foretell(has_meta=identity is not None, is_new=is_new, log=log, snapshots=snapshots),
@@ -95,12 +99,15 @@ class _Read:
 
     snapshots: Sequence[SnapshotFound]
     log: LogCheck
+    state: Sequence[FileLine]  # of the copy of term and vote, if there is one
+    state_damages: Sequence[Finding]
     replay: Replay
     ledger: LedgerSummary
 
     @property
     def damages(self) -> Iterator[Finding]:
         yield from self.log.damages
+        yield from self.state_damages
         yield from _unreached(self.log, self.snapshots)
         yield from (found.damage for found in self.snapshots if found.damage is not None)
         yield from self.replay.damages
@@ -112,11 +119,13 @@ def _read(data_dir: Path, identity: Identity | None) -> _Read:
     progress = Progress(sys.stderr, sum(path.stat().st_size for path in (*segments, *segments, *snapshot_files)))
     try:
         snapshots = _look_at(snapshot_files, identity, progress)
-        log = LogCheck(None if identity is None else Owner.of(identity))
+        owner = None if identity is None else Owner.of(identity)
+        log = LogCheck(owner)
         log.run(segments, progress)
+        state, state_damages = check_state(data_dir / WAL, log, owner)
         replay = Replay(log.whole_batches, log.first_batch)
         _replay(replay, segments, log, snapshots, progress)
-        return _Read(snapshots, log, replay, replay.summary())
+        return _Read(snapshots, log, state, state_damages, replay, replay.summary())
     finally:
         progress.hide()
 
@@ -231,6 +240,6 @@ def _others(data_dir: Path) -> list[FileLine]:
 
 def _is_checked(path: Path, data_dir: Path) -> bool:
     kinds = ((WAL, ".wal"), (SNAPSHOTS, SUFFIX))
-    return path == data_dir / META or any(
+    return path in (data_dir / META, data_dir / STATE_FILE) or any(
         path.parent == data_dir / directory and path.name.endswith(suffix) for directory, suffix in kinds
     )

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nkd/pb/cluster.proto\x12\x10\x62\x61nkd.cluster.v1\"\x16\n\x14GetNodeStatusRequest\"\x8b\x03\n\nNodeStatus\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x06\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x11\n\tleader_id\x18\x07 \x01(\t\x12\x12\n\nlast_index\x18\x08 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\t \x01(\x04\x12\x15\n\rapplied_index\x18\n \x01(\x04\x12\x0e\n\x06\x64igest\x18\x0b \x01(\x0c\x12\x11\n\timbalance\x18\x0c \x01(\x12\x12\x10\n\x08\x61\x63\x63ounts\x18\r \x01(\x04\x12\x11\n\ttransfers\x18\x0e \x01(\x04\x12\x0f\n\x07version\x18\x0f \x01(\t\x12\x11\n\tuptime_ms\x18\x10 \x01(\x04\x12\x14\n\x0c\x66sync_p99_us\x18\x11 \x01(\x04\x12)\n\x07members\x18\x12 \x03(\x0b\x32\x18.bankd.cluster.v1.Member\x12\x15\n\rwaiting_calls\x18\x13 \x01(\x04\"\x88\x01\n\x06Member\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x04 \x01(\x04\x12\x0e\n\x06rtt_us\x18\x05 \x01(\x04\x12\x15\n\rlast_heard_ms\x18\x06 \x01(\x04\x12\x11\n\tconnected\x18\x07 \x01(\x08\"!\n\x10GetDigestRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"E\n\x11GetDigestResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x11\n\timbalance\x18\x03 \x01(\x12\"+\n\x19TransferLeadershipRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"=\n\x1aTransferLeadershipResponse\x12\x11\n\tleader_id\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\x32\xae\x02\n\x0e\x43lusterService\x12U\n\rGetNodeStatus\x12&.bankd.cluster.v1.GetNodeStatusRequest\x1a\x1c.bankd.cluster.v1.NodeStatus\x12T\n\tGetDigest\x12\".bankd.cluster.v1.GetDigestRequest\x1a#.bankd.cluster.v1.GetDigestResponse\x12o\n\x12TransferLeadership\x12+.bankd.cluster.v1.TransferLeadershipRequest\x1a,.bankd.cluster.v1.TransferLeadershipResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nkd/pb/cluster.proto\x12\x10\x62\x61nkd.cluster.v1\"\x16\n\x14GetNodeStatusRequest\"\xcb\x04\n\nNodeStatus\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x12\n\ncluster_id\x18\x02 \x01(\x06\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x13\n\x0bincarnation\x18\x04 \x01(\x06\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0c\n\x04term\x18\x06 \x01(\x04\x12\x11\n\tleader_id\x18\x07 \x01(\t\x12\x12\n\nlast_index\x18\x08 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\t \x01(\x04\x12\x15\n\rapplied_index\x18\n \x01(\x04\x12\x0e\n\x06\x64igest\x18\x0b \x01(\x0c\x12\x11\n\timbalance\x18\x0c \x01(\x12\x12\x10\n\x08\x61\x63\x63ounts\x18\r \x01(\x04\x12\x11\n\ttransfers\x18\x0e \x01(\x04\x12\x0f\n\x07version\x18\x0f \x01(\t\x12\x11\n\tuptime_ms\x18\x10 \x01(\x04\x12\x14\n\x0c\x66sync_p99_us\x18\x11 \x01(\x04\x12)\n\x07members\x18\x12 \x03(\x0b\x32\x18.bankd.cluster.v1.Member\x12\x15\n\rwaiting_calls\x18\x13 \x01(\x04\x12\x11\n\trefilling\x18\x14 \x01(\t\x12\x16\n\x0esnapshot_index\x18\x15 \x01(\x04\x12\x1b\n\x13snapshot_size_bytes\x18\x16 \x01(\x04\x12\x1a\n\x12snapshot_under_way\x18\x17 \x01(\x08\x12\x16\n\x0elog_base_index\x18\x18 \x01(\x04\x12\x11\n\tlog_bytes\x18\x19 \x01(\x04\x12\x16\n\x0esnapshot_bytes\x18\x1a \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x1b \x01(\x04\"\x9b\x01\n\x06Member\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05voter\x18\x03 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x04 \x01(\x04\x12\x0e\n\x06rtt_us\x18\x05 \x01(\x04\x12\x15\n\rlast_heard_ms\x18\x06 \x01(\x04\x12\x11\n\tconnected\x18\x07 \x01(\x08\x12\x11\n\trefilling\x18\x08 \x01(\x08\"!\n\x10GetDigestRequest\x12\r\n\x05index\x18\x01 \x01(\x04\"E\n\x11GetDigestResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x11\n\timbalance\x18\x03 \x01(\x12\"+\n\x19TransferLeadershipRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"=\n\x1aTransferLeadershipResponse\x12\x11\n\tleader_id\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x04\"\x18\n\x16TriggerSnapshotRequest\"p\n\x17TriggerSnapshotResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x12\n\ncontent_id\x18\x04 \x01(\x0c\x12\x10\n\x08taken_ms\x18\x05 \x01(\x04\"B\n\x13ReadSnapshotRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"y\n\x14ReadSnapshotResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x12\n\ncontent_id\x18\x04 \x01(\x0c\x12\x0e\n\x06offset\x18\x05 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x32\xf5\x03\n\x0e\x43lusterService\x12U\n\rGetNodeStatus\x12&.bankd.cluster.v1.GetNodeStatusRequest\x1a\x1c.bankd.cluster.v1.NodeStatus\x12T\n\tGetDigest\x12\".bankd.cluster.v1.GetDigestRequest\x1a#.bankd.cluster.v1.GetDigestResponse\x12o\n\x12TransferLeadership\x12+.bankd.cluster.v1.TransferLeadershipRequest\x1a,.bankd.cluster.v1.TransferLeadershipResponse\x12\x66\n\x0fTriggerSnapshot\x12(.bankd.cluster.v1.TriggerSnapshotRequest\x1a).bankd.cluster.v1.TriggerSnapshotResponse\x12]\n\x0cReadSnapshot\x12%.bankd.cluster.v1.ReadSnapshotRequest\x1a&.bankd.cluster.v1.ReadSnapshotResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETNODESTATUSREQUEST']._serialized_start=44
   _globals['_GETNODESTATUSREQUEST']._serialized_end=66
   _globals['_NODESTATUS']._serialized_start=69
-  _globals['_NODESTATUS']._serialized_end=464
-  _globals['_MEMBER']._serialized_start=467
-  _globals['_MEMBER']._serialized_end=603
-  _globals['_GETDIGESTREQUEST']._serialized_start=605
-  _globals['_GETDIGESTREQUEST']._serialized_end=638
-  _globals['_GETDIGESTRESPONSE']._serialized_start=640
-  _globals['_GETDIGESTRESPONSE']._serialized_end=709
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=711
-  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=754
-  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_start=756
-  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_end=817
-  _globals['_CLUSTERSERVICE']._serialized_start=820
-  _globals['_CLUSTERSERVICE']._serialized_end=1122
+  _globals['_NODESTATUS']._serialized_end=656
+  _globals['_MEMBER']._serialized_start=659
+  _globals['_MEMBER']._serialized_end=814
+  _globals['_GETDIGESTREQUEST']._serialized_start=816
+  _globals['_GETDIGESTREQUEST']._serialized_end=849
+  _globals['_GETDIGESTRESPONSE']._serialized_start=851
+  _globals['_GETDIGESTRESPONSE']._serialized_end=920
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_start=922
+  _globals['_TRANSFERLEADERSHIPREQUEST']._serialized_end=965
+  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_start=967
+  _globals['_TRANSFERLEADERSHIPRESPONSE']._serialized_end=1028
+  _globals['_TRIGGERSNAPSHOTREQUEST']._serialized_start=1030
+  _globals['_TRIGGERSNAPSHOTREQUEST']._serialized_end=1054
+  _globals['_TRIGGERSNAPSHOTRESPONSE']._serialized_start=1056
+  _globals['_TRIGGERSNAPSHOTRESPONSE']._serialized_end=1168
+  _globals['_READSNAPSHOTREQUEST']._serialized_start=1170
+  _globals['_READSNAPSHOTREQUEST']._serialized_end=1236
+  _globals['_READSNAPSHOTRESPONSE']._serialized_start=1238
+  _globals['_READSNAPSHOTRESPONSE']._serialized_end=1359
+  _globals['_CLUSTERSERVICE']._serialized_start=1362
+  _globals['_CLUSTERSERVICE']._serialized_end=1863
 # @@protoc_insertion_point(module_scope)

@@ -31,7 +31,7 @@ class Entry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., type: _Optional[_Union[EntryType, str]] = ..., body: _Optional[bytes] = ...) -> None: ...
 
 class Message(_message.Message):
-    __slots__ = ("term", "vote_request", "vote_response", "append_request", "append_response", "heartbeat_request", "heartbeat_response", "read_index_request", "read_index_response", "timeout_now", "snapshot_request", "snapshot_response")
+    __slots__ = ("term", "vote_request", "vote_response", "append_request", "append_response", "heartbeat_request", "heartbeat_response", "read_index_request", "read_index_response", "timeout_now", "snapshot_request", "snapshot_response", "digest_notice")
     TERM_FIELD_NUMBER: _ClassVar[int]
     VOTE_REQUEST_FIELD_NUMBER: _ClassVar[int]
     VOTE_RESPONSE_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class Message(_message.Message):
     TIMEOUT_NOW_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_REQUEST_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_NOTICE_FIELD_NUMBER: _ClassVar[int]
     term: int
     vote_request: VoteRequest
     vote_response: VoteResponse
@@ -56,7 +57,8 @@ class Message(_message.Message):
     timeout_now: TimeoutNow
     snapshot_request: SnapshotRequest
     snapshot_response: SnapshotResponse
-    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[VoteRequest, _Mapping]] = ..., vote_response: _Optional[_Union[VoteResponse, _Mapping]] = ..., append_request: _Optional[_Union[AppendRequest, _Mapping]] = ..., append_response: _Optional[_Union[AppendResponse, _Mapping]] = ..., heartbeat_request: _Optional[_Union[HeartbeatRequest, _Mapping]] = ..., heartbeat_response: _Optional[_Union[HeartbeatResponse, _Mapping]] = ..., read_index_request: _Optional[_Union[ReadIndexRequest, _Mapping]] = ..., read_index_response: _Optional[_Union[ReadIndexResponse, _Mapping]] = ..., timeout_now: _Optional[_Union[TimeoutNow, _Mapping]] = ..., snapshot_request: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., snapshot_response: _Optional[_Union[SnapshotResponse, _Mapping]] = ...) -> None: ...
+    digest_notice: DigestNotice
+    def __init__(self, term: _Optional[int] = ..., vote_request: _Optional[_Union[VoteRequest, _Mapping]] = ..., vote_response: _Optional[_Union[VoteResponse, _Mapping]] = ..., append_request: _Optional[_Union[AppendRequest, _Mapping]] = ..., append_response: _Optional[_Union[AppendResponse, _Mapping]] = ..., heartbeat_request: _Optional[_Union[HeartbeatRequest, _Mapping]] = ..., heartbeat_response: _Optional[_Union[HeartbeatResponse, _Mapping]] = ..., read_index_request: _Optional[_Union[ReadIndexRequest, _Mapping]] = ..., read_index_response: _Optional[_Union[ReadIndexResponse, _Mapping]] = ..., timeout_now: _Optional[_Union[TimeoutNow, _Mapping]] = ..., snapshot_request: _Optional[_Union[SnapshotRequest, _Mapping]] = ..., snapshot_response: _Optional[_Union[SnapshotResponse, _Mapping]] = ..., digest_notice: _Optional[_Union[DigestNotice, _Mapping]] = ...) -> None: ...
 
 class VoteRequest(_message.Message):
     __slots__ = ("last_index", "last_term", "pre_vote", "leadership_transfer")
@@ -91,30 +93,38 @@ class AppendRequest(_message.Message):
     def __init__(self, prev_index: _Optional[int] = ..., prev_term: _Optional[int] = ..., commit_index: _Optional[int] = ..., entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ...) -> None: ...
 
 class AppendResponse(_message.Message):
-    __slots__ = ("accepted", "match_index", "hint_index", "hint_term")
+    __slots__ = ("accepted", "match_index", "hint_index", "hint_term", "refilling")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     MATCH_INDEX_FIELD_NUMBER: _ClassVar[int]
     HINT_INDEX_FIELD_NUMBER: _ClassVar[int]
     HINT_TERM_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     match_index: int
     hint_index: int
     hint_term: int
-    def __init__(self, accepted: bool = ..., match_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, accepted: bool = ..., match_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("commit_index", "read_round")
+    __slots__ = ("commit_index", "read_round", "refilling", "barrier_index")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
+    BARRIER_INDEX_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     read_round: int
-    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ...) -> None: ...
+    refilling: int
+    barrier_index: int
+    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ..., refilling: _Optional[int] = ..., barrier_index: _Optional[int] = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
-    __slots__ = ("read_round",)
+    __slots__ = ("read_round", "refilling")
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     read_round: int
-    def __init__(self, read_round: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, read_round: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class SnapshotRequest(_message.Message):
     __slots__ = ("index", "last_term", "size_bytes", "content_id", "offset", "data")
@@ -133,12 +143,14 @@ class SnapshotRequest(_message.Message):
     def __init__(self, index: _Optional[int] = ..., last_term: _Optional[int] = ..., size_bytes: _Optional[int] = ..., content_id: _Optional[bytes] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class SnapshotResponse(_message.Message):
-    __slots__ = ("content_id", "received_bytes")
+    __slots__ = ("content_id", "received_bytes", "refilling")
     CONTENT_ID_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    REFILLING_FIELD_NUMBER: _ClassVar[int]
     content_id: bytes
     received_bytes: int
-    def __init__(self, content_id: _Optional[bytes] = ..., received_bytes: _Optional[int] = ...) -> None: ...
+    refilling: int
+    def __init__(self, content_id: _Optional[bytes] = ..., received_bytes: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class ReadIndexRequest(_message.Message):
     __slots__ = ("read_id",)
@@ -159,3 +171,11 @@ class ReadIndexResponse(_message.Message):
 class TimeoutNow(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class DigestNotice(_message.Message):
+    __slots__ = ("index", "digest")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    digest: bytes
+    def __init__(self, index: _Optional[int] = ..., digest: _Optional[bytes] = ...) -> None: ...

@@ -10,6 +10,7 @@ message to the sub-protocol that it belongs to:
     snapshots      the leader's side of snapshots         (7)
     reads          ReadIndex                              (thesis 6.4)
     transfer       leadership transfer                    (thesis 3.10)
+    refilling      a node that lost what it acknowledged  (5.4.3)
 
 Contract with the driver: see `ready`. One thread calls it; nothing here blocks, reads a clock or
 does I/O; the same calls and the same random draws give the same run. No message from a peer raises.
@@ -51,6 +52,7 @@ from bankd.raft.options import RaftOptions, RandomSource
 from bankd.raft.progress import ProgressView
 from bankd.raft.reads import Reads
 from bankd.raft.ready import ChunkWanted, Ready, Role
+from bankd.raft.refilling import Refill
 from bankd.raft.refusals import InvalidTransferTarget, NotLeader, ProposalRefused
 from bankd.raft.replication import Replication
 from bankd.raft.state import State
@@ -74,6 +76,7 @@ class Raft:
         entries: Sequence[Entry],
         commit_index: LogIndex = LogIndex(0),
         snapshot: SnapshotRef | None = None,
+        refilling: int = 0,
         options: RaftOptions,
         random: RandomSource,
     ) -> None:
@@ -82,20 +85,23 @@ class Raft:
         Entries up to `commit_index` must be known to be committed and to have been applied; `ready()`
         does not hand them out again. `snapshot`: the newest that is durable here, which the caller has restored; then the
         entries are those behind it, or begin earlier and reach it, so that followers may still be sent them.
+        `refilling`: 0, or a nonce, which says that this disk has lost what it once held (see `refilling`).
         """
         log = _log_behind(snapshot, entries, commit_index)
-        assert hard_state.term >= log.last_term, f"term {hard_state.term} behind the log's {log.last_term}"
+        known = _newest_known(hard_state, snapshot)
+        assert known.term >= log.last_term, f"term {known.term} behind the log's {log.last_term}"
         self._state = State(
             node_id=node_id,
             configuration=configuration,
             options=options,
             random=random,
             log=log,
-            term=hard_state.term,
-            voted_for=hard_state.voted_for,
+            term=known.term,
+            voted_for=known.voted_for,
             snapshot=snapshot,
             written_hard_state=hard_state,
             stable_hard_state=hard_state,
+            refill=Refill(refilling) if refilling else None,
             election_timeout_ticks=options.election_ticks + random.below(options.election_ticks),
         )
         self._replication = Replication(self._state)
@@ -137,6 +143,11 @@ class Raft:
     def base_index(self) -> LogIndex:
         """The log is held behind it; 0: from its beginning."""
         return self._state.log.base_index
+
+    @property
+    def is_refilling(self) -> bool:
+        """Whether this node has lost what it acknowledged and is not trusted again yet."""
+        return self._state.refill is not None
 
     @property
     def configuration(self) -> Configuration:
@@ -223,7 +234,7 @@ class Raft:
 
         Raises:
             NotLeader: this node has nothing to hand over.
-            InvalidTransferTarget: `target` is not another voter, or there is none.
+            InvalidTransferTarget: `target` is not another voter, is refilling, or there is none.
         """
         if self._state.role is not Role.LEADER:
             raise NotLeader(self._state.leader_id)
@@ -281,6 +292,13 @@ class Raft:
         """
         return install(self._state, snapshot, configuration)
 
+    def trust(self) -> None:
+        """End the refill: its `Refilled` was handed out, and the disk says no more that this node has lost anything."""
+        refill = self._state.refill
+        assert refill is not None, "trusted already"
+        assert refill.is_done, "trusted before it was refilled"
+        self._state.refill = None
+
     def ready(self) -> Ready:
         """Hand out everything that the driver must do now; each thing is handed out once."""
         if self._state.role is Role.LEADER:
@@ -324,6 +342,13 @@ class Raft:
                 self._election.on_timeout_now(message)
             case _:
                 assert_never(message)
+
+
+def _newest_known(hard_state: HardState, snapshot: SnapshotRef | None) -> HardState:
+    """A snapshot may be durable before the term in which it came. No vote of that term can have left before then."""
+    if snapshot is None or snapshot.term <= hard_state.term:
+        return hard_state
+    return HardState(snapshot.term)
 
 
 def _log_behind(snapshot: SnapshotRef | None, entries: Sequence[Entry], commit_index: LogIndex) -> RaftLog:

@@ -12,6 +12,7 @@ Rules that keep this safe:
 - a candidate asks for votes, and counts its own, only once its new term and vote are durable. Had it
   asked before, crashed, lost the end of its log and campaigned in the same term again, late answers
   to the first campaign would elect it with the shorter log.
+- a refilling node gives no vote of either kind and does not campaign (see `refilling`)
 - a leader that has not heard a quorum for an election timeout steps down, and so does one whose disk
   has not finished a write for as long (D16); a node with such a disk does not campaign either
 
@@ -83,7 +84,7 @@ class Election:
         state = self._state
         if state.is_disk_stalled:
             self._become(Role.FOLLOWER, state.term, None, "disk_stalled")
-        elif state.options.check_quorum and not has_quorum(state.configuration, self._replication.active_members):
+        elif state.options.check_quorum and not has_quorum(state.configuration, self._replication.counted_members):
             self._become(Role.FOLLOWER, state.term, None, "quorum_lost")
 
     # Terms
@@ -110,16 +111,16 @@ class Election:
     def answer_older_term(self, message: Message) -> None:
         """Let the sender of a message from an older term learn ours, if it waits for an answer."""
         state = self._state
-        to, node_id, term = message.sender, state.node_id, state.term
+        to, node_id, term, refilling = message.sender, state.node_id, state.term, state.refilling
         match message:
             case VoteRequest():
                 self._answer_vote(message, granted=False)
             case AppendRequest():
-                state.send_durable(AppendResponse(to, node_id, term, False, message.prev_index))
+                state.send_durable(AppendResponse(to, node_id, term, False, message.prev_index, refilling=refilling))
             case HeartbeatRequest():
-                state.send(HeartbeatResponse(to, node_id, term))
+                state.send(HeartbeatResponse(to, node_id, term, refilling=refilling))
             case SnapshotRequest():
-                state.send(SnapshotResponse(to, node_id, term, message.snapshot.content_id, 0))
+                state.send(SnapshotResponse(to, node_id, term, message.snapshot.content_id, 0, refilling))
             case ReadIndexRequest():
                 state.send(ReadIndexResponse(to, node_id, term, message.read_id, refused=True))
             case _:
@@ -141,7 +142,7 @@ class Election:
     def on_vote_request(self, message: VoteRequest) -> None:
         """Give the vote of this term, or say whether it would be given (pre-vote)."""
         state = self._state
-        is_free = (
+        is_free = state.refill is None and (
             state.voted_for == message.sender
             or (state.voted_for is None and state.leader_id is None)
             or (message.pre_vote and message.term > state.term)
@@ -187,7 +188,8 @@ class Election:
         )
 
     def _may_campaign(self) -> bool:
-        return self._state.is_voter and not self._state.is_disk_stalled
+        state = self._state
+        return state.is_voter and state.refill is None and not state.is_disk_stalled
 
     def _ask_before_campaign(self) -> None:
         state = self._state

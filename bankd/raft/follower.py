@@ -5,9 +5,9 @@ answer to an append waits for the disk, a refusal too, so that answers leave in 
 they were decided; answers to heartbeats promise nothing durable and leave at once.
 
 What a correct leader never asks: committed entries with other terms, entries out of order, a commit
-index beyond what this node acknowledged. It proves that a program or a disk is broken (its own, or
-ours that lost its tail). A peer must not be able to end this process, so such a message is left
-aside and reported (`MessageIgnored`); the log stays as it is. Because entries at or below the commit
+index beyond what this node acknowledged. It proves that a program or a disk is broken: its own, or
+ours that lost its tail (`LogForgotten`). A peer must not be able to end this process, so such a message
+is left aside and reported (`MessageIgnored`); the log stays as it is. Because entries at or below the commit
 index are never looked at, no message can make the log truncate there.
 
 Source: paper 5.3 and figure 2, AppendEntries RPC, receiver rules 2 to 5.
@@ -23,9 +23,9 @@ from bankd.raft.messages import (
     SnapshotRequest,
     SnapshotResponse,
 )
-from bankd.raft.ready import ChunkReceived
+from bankd.raft.ready import ChunkReceived, LogForgotten
 from bankd.raft.state import State
-from bankd.types import LogIndex
+from bankd.types import LogIndex, NodeId
 
 
 def accept_append(state: State, message: AppendRequest) -> None:
@@ -52,28 +52,38 @@ def accept_append(state: State, message: AppendRequest) -> None:
     else:
         # An old append, or a probe of a leader that does not know yet how far this node is.
         # Committed entries are every leader's (paper 5.4), so the logs agree up to there.
-        _acknowledge(state, message, log.commit_index)
+        _acknowledge(state, message.sender, log.commit_index)
 
 
 def accept_heartbeat(state: State, message: HeartbeatRequest) -> None:
     """Learn the commit index, and confirm the leader's read round."""
-    if message.commit_index <= state.log.last_index:
-        state.log.commit_to(message.commit_index)
+    log, refill = state.log, state.refill
+    if refill is not None:
+        # This one may have been sent before the loss: it commits nothing beyond what was found to match since.
+        refill.heard(message)
+        log.commit_to(min(message.commit_index, refill.match_index(state.term), log.last_index))
+    elif message.commit_index <= log.last_index:
+        log.commit_to(message.commit_index)
     else:
-        state.ignore(message.sender, "log_shorter_than_acknowledged")
-    state.send(HeartbeatResponse(message.sender, state.node_id, state.term, message.read_round))
+        state.outbox.events.append(LogForgotten(message.sender, message.commit_index))
+    state.send(HeartbeatResponse(message.sender, state.node_id, state.term, message.read_round, state.refilling))
 
 
 def accept_snapshot(state: State, message: SnapshotRequest) -> None:
-    """Hand a chunk to the driver, unless this log has all that the snapshot stands for."""
+    """Hand a chunk to the driver, unless this log has all that the snapshot stands for.
+
+    Not while the disk hangs, as in `accept_append`: the leader asks again, and the chunk goes on from what is here.
+    """
+    if state.is_disk_stalled:
+        return
     log, snapshot = state.log, message.snapshot
     if snapshot.term > message.term or message.offset + len(message.data) > snapshot.size_bytes:
         state.ignore(message.sender, "snapshot_malformed")
     elif snapshot.index <= log.commit_index:
-        _acknowledge(state, message, log.commit_index)
+        _acknowledge(state, message.sender, log.commit_index)
     elif log.matches(snapshot.index, snapshot.term):
         log.commit_to(snapshot.index)
-        _acknowledge(state, message, snapshot.index)
+        _acknowledge(state, message.sender, snapshot.index)
     else:
         state.outbox.chunks_received.append(ChunkReceived(snapshot, message.offset, message.data))
 
@@ -81,7 +91,8 @@ def accept_snapshot(state: State, message: SnapshotRequest) -> None:
 def chunk_kept(state: State, snapshot: SnapshotRef, received_bytes: int) -> None:
     """Tell the leader how much is here now, whoever leads by now."""
     if state.leader_id not in (None, state.node_id):
-        state.send(SnapshotResponse(state.leader_id, state.node_id, state.term, snapshot.content_id, received_bytes))
+        node_id, term, content_id = state.node_id, state.term, snapshot.content_id
+        state.send(SnapshotResponse(state.leader_id, node_id, term, content_id, received_bytes, state.refilling))
 
 
 def install(state: State, snapshot: SnapshotRef, configuration: Configuration) -> bool:
@@ -97,8 +108,7 @@ def install(state: State, snapshot: SnapshotRef, configuration: Configuration) -
     else:
         log.commit_to(max(log.commit_index, snapshot.index))
     if state.leader_id not in (None, state.node_id):
-        match_index = snapshot.index if needed else log.commit_index
-        state.send_durable(AppendResponse(state.leader_id, state.node_id, state.term, True, match_index))
+        _acknowledge(state, state.leader_id, snapshot.index if needed else log.commit_index)
     return needed
 
 
@@ -119,11 +129,14 @@ def _take_entries(state: State, message: AppendRequest) -> None:
     # Not log.last_index: what stands behind the last entry of this message may be another leader's.
     match_index = LogIndex(message.prev_index + len(message.entries))
     log.commit_to(min(message.commit_index, match_index))
-    _acknowledge(state, message, match_index)
+    _acknowledge(state, message.sender, match_index)
 
 
-def _acknowledge(state: State, message: AppendRequest | SnapshotRequest, match_index: LogIndex) -> None:
-    state.send_durable(AppendResponse(message.sender, state.node_id, state.term, True, match_index))
+def _acknowledge(state: State, leader_id: NodeId, match_index: LogIndex) -> None:
+    if state.refill is not None:
+        state.refill.matched(state.term, match_index)
+    answer = AppendResponse(leader_id, state.node_id, state.term, True, match_index, refilling=state.refilling)
+    state.send_durable(answer)
 
 
 def _refuse(state: State, message: AppendRequest) -> None:
@@ -138,5 +151,6 @@ def _refuse(state: State, message: AppendRequest) -> None:
             message.prev_index,
             hint_index,
             log.term_at(hint_index),
+            state.refilling,
         )
     )

@@ -106,6 +106,7 @@ class AppendResponse:
     match_index: LogIndex
     hint_index: LogIndex = LogIndex(0)
     hint_term: Term = Term(0)
+    refilling: int = 0  # a refilling sender's nonce (see `refilling`); 0: it has lost nothing
 
 
 @attrs.frozen
@@ -115,6 +116,8 @@ class HeartbeatRequest:
     term: Term
     commit_index: LogIndex  # never beyond what the receiver is known to hold
     read_round: int = 0  # the newest read round that the answer confirms; 0: none
+    refilling: int = 0  # the receiver's nonce, for which the barrier was fixed; 0: it has lost nothing
+    barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
 
 
 @attrs.frozen
@@ -123,6 +126,7 @@ class HeartbeatResponse:
     sender: NodeId
     term: Term
     read_round: int = 0
+    refilling: int = 0
 
 
 @attrs.frozen
@@ -147,6 +151,7 @@ class SnapshotResponse:
     term: Term
     content_id: bytes
     received_bytes: int
+    refilling: int = 0
 
 
 @attrs.frozen

@@ -69,6 +69,7 @@ class Progress:
 
     Invariant: match_index < next_index.
     Invariant: match_index never falls within a term: what a follower acknowledged is durable there.
+    Invariant: all that is known of it was said under the one nonce `refilling`; under another it is another follower.
     Invariant: the window is empty but in REPLICATE; `snapshot` is set in SNAPSHOT alone.
     """
 
@@ -81,6 +82,8 @@ class Progress:
     waiting_since_tick: int = 0  # last sign that what is under way gets somewhere
     snapshot: SnapshotRef | None = None
     chunk_offset: int | None = None  # of the chunk that is being read, or waits for its answer
+    refilling: int = 0  # its nonce, if it has lost what it acknowledged (see `refilling`); 0: it counts
+    barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
 
     @property
     def can_send(self) -> bool:
@@ -195,3 +198,4 @@ class ProgressView:
     next_index: LogIndex
     state: ProgressState
     recent_active: bool  # heard within an election timeout
+    refilling: bool  # it has lost what it acknowledged, and counts in no quorum

@@ -115,7 +115,9 @@ class Reads:
             self._state.outbox.read_states.append(ReadState(asked.read_id, message.index))
 
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
-        """Count a member's confirmation; serve every round that a quorum has confirmed."""
+        """Count a member's confirmation, unless it is refilling; serve every round that a quorum has confirmed."""
+        if message.refilling:
+            return
         confirmed = min(message.read_round, self.newest_round)
         if confirmed > self._confirmed.get(message.sender, 0):
             self._confirmed[message.sender] = confirmed

@@ -9,7 +9,7 @@
     chunks_wanted        to be read from a snapshot of this node, then `Raft.send_chunk` (or `chunk_unreadable`)
     chunks_received      to be kept, in order, then `Raft.chunk_kept`; a complete snapshot: `Raft.install`
     read_states          reads that may be answered once their index is applied
-    events               what changed, for logs and for calls that wait on a leader
+    events               what changed, for logs and for calls that wait; the driver acts on `LogForgotten`, `Refilled`
 
 The driver calls `Raft.persisted(write_seq)` when a write is durable. A late, repeated or
 out-of-order completion is harmless: number n says that all writes up to n are durable.
@@ -116,12 +116,27 @@ class MessageIgnored:
     """`sender` said what no correct peer says: its program or its disk is broken. Nothing changed here."""
 
     sender: NodeId
-    reason: (
-        str  # snake_case: "second_leader_in_term", "committed_entry_contradicted", "log_shorter_than_acknowledged" ...
-    )
+    reason: str  # snake_case: "second_leader_in_term", "committed_entry_contradicted", "append_malformed" ...
 
 
-RaftEvent = RoleChanged | LogTruncated | LeadershipTransferAborted | MessageIgnored
+@attrs.frozen
+class LogForgotten:
+    """The leader knows that this node holds `index` durably, and its log ends before: the disk has lost what was
+    acknowledged (D10). The driver must start the node anew as refilling before it takes part in anything."""
+
+    leader_id: NodeId
+    index: LogIndex
+
+
+@attrs.frozen
+class Refilled:
+    """A refilling node holds durably, up to `index`, all that it may ever have acknowledged. The driver forgets the
+    loss on disk, durably, and then calls `Raft.trust`."""
+
+    index: LogIndex
+
+
+RaftEvent = RoleChanged | LogTruncated | LeadershipTransferAborted | MessageIgnored | LogForgotten | Refilled
 
 
 @attrs.frozen

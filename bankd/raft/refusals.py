@@ -24,8 +24,8 @@ class ProposalRefused(Exception):
 
 
 class InvalidTransferTarget(Exception):
-    """Leadership can go to another voter only, and `target` is none (None: there is no other voter)."""
+    """Leadership goes to another voter only, and to none that is refilling. `target` None: there is nobody else."""
 
-    def __init__(self, target: NodeId | None) -> None:
-        super().__init__(f"{target or 'nobody'} is not another voter")
+    def __init__(self, target: NodeId | None, *, is_refilling: bool = False) -> None:
+        super().__init__(f"{target or 'nobody'} is {'refilling' if is_refilling else 'not another voter'}")
         self.target = target

@@ -11,6 +11,7 @@ message is sent for it alone.
 Rules:
 - a new leader appends a no-op first; until it is committed the commit index may be behind (5.4.2, 6.4)
 - only an entry of this term is committed by counting; older ones follow it (5.4.2, figure 8)
+- a follower that is refilling gets all that others get, and counts for nothing
 - a lost append is found by the first heartbeat answer after `heartbeat_ticks` without any answer: an
   append without entries makes the follower say what it misses
 
@@ -65,7 +66,7 @@ class Replication:
             log.bytes_between(log.commit_index, log.last_index) + ENTRY_OVERHEAD_BYTES
         )  # the no-op
         self._heartbeat_tick = self._state.now_tick
-        self.progress = {peer: self._new_progress() for peer in self._state.other_members}
+        self.progress = {peer: self._new_progress(self._noop_index) for peer in self._state.other_members}
         self._append([(EntryType.NOOP, b"")])
 
     def stop(self) -> None:
@@ -86,10 +87,17 @@ class Replication:
         active.add(self._state.node_id)
         return active
 
+    @property
+    def counted_members(self) -> set[NodeId]:
+        """Those of the active members that are not refilling."""
+        return self.active_members - {peer for peer, progress in self.progress.items() if progress.refilling}
+
     def views(self) -> dict[NodeId, ProgressView]:
         active = self.active_members
         return {
-            peer: ProgressView(progress.match_index, progress.next_index, progress.state, peer in active)
+            peer: ProgressView(
+                progress.match_index, progress.next_index, progress.state, peer in active, progress.refilling > 0
+            )
             for peer, progress in self.progress.items()
         }
 
@@ -126,18 +134,20 @@ class Replication:
         self._heartbeat_tick = state.now_tick
         for peer, progress in self.progress.items():
             commit_index = min(state.log.commit_index, progress.match_index)
-            state.send(HeartbeatRequest(peer, state.node_id, state.term, commit_index, read_round))
+            refilling, barrier_index = progress.refilling, progress.barrier_index
+            state.send(
+                HeartbeatRequest(peer, state.node_id, state.term, commit_index, read_round, refilling, barrier_index)
+            )
 
     def tick(self, read_round: int) -> None:
         if self._state.now_tick - self._heartbeat_tick >= self._state.options.heartbeat_ticks:
             self.send_heartbeats(read_round)
 
     def on_append_response(self, message: AppendResponse) -> None:
-        progress = self.progress.get(message.sender)
+        progress = self._hear(message)
         if progress is None:
             return
         state = self._state
-        progress.heard_tick = state.now_tick
         self._appends_due = True
         if not message.accepted:
             agree_index = state.log.agree_index(message.hint_index, message.hint_term)
@@ -150,11 +160,10 @@ class Replication:
             self.maybe_commit()
 
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
-        progress = self.progress.get(message.sender)
+        progress = self._hear(message)
         if progress is None:
             return
         state = self._state
-        progress.heard_tick = state.now_tick
         if not progress.is_overdue(state.now_tick, state.options.heartbeat_ticks):
             return
         # The way there and back works and yet no append was answered: maybe the last one was lost.
@@ -171,9 +180,8 @@ class Replication:
             self._send(message.sender, progress, ())
 
     def on_snapshot_response(self, message: SnapshotResponse) -> None:
-        progress = self.progress.get(message.sender)
+        progress = self._hear(message)
         if progress is not None:
-            progress.heard_tick = self._state.now_tick
             snapshots.on_response(self._state, progress, message)
 
     def send_chunk(self, wanted: ChunkWanted, data: bytes) -> None:
@@ -206,7 +214,7 @@ class Replication:
         """Commit what a quorum holds durably, if it reaches into this term (5.4.2)."""
         state = self._state
         log = state.log
-        reached = {peer: progress.match_index for peer, progress in self.progress.items()}
+        reached = {peer: progress.match_index for peer, progress in self.progress.items() if not progress.refilling}
         reached[state.node_id] = log.stable_index
         index = LogIndex(quorum_index(state.configuration, reached))
         if index > log.commit_index and log.term_at(index) == state.term:
@@ -221,10 +229,28 @@ class Replication:
         self._appends_due = True
         return first_index
 
-    def _new_progress(self) -> Progress:
+    def _hear(self, message: AppendResponse | HeartbeatResponse | SnapshotResponse) -> Progress | None:
+        """Note a sign of life of a member. Under another nonce than before, all else that is known of it is void."""
+        progress = self.progress.get(message.sender)
+        if progress is not None and progress.refilling != message.refilling:
+            progress = self._begin_anew(message.sender, message.refilling)
+        if progress is not None:
+            progress.heard_tick = self._state.now_tick
+        return progress
+
+    def _begin_anew(self, peer: NodeId, refilling: int) -> Progress:
+        """Probe from the log's end on. Its last index is beyond all that the follower acknowledged to this leader."""
+        last_index = self._state.log.last_index
+        progress = self.progress[peer] = self._new_progress(last_index)
+        if refilling:
+            progress.refilling, progress.barrier_index = refilling, last_index
+        self._appends_due = True
+        return progress
+
+    def _new_progress(self, next_index: LogIndex) -> Progress:
         options = self._state.options
         return Progress(
-            next_index=self._noop_index,
+            next_index=next_index,
             window=Window(messages_max=options.inflight_messages_max, bytes_max=options.inflight_bytes_max),
             heard_tick=self._state.now_tick,  # grace: nobody has had a chance to answer
         )

@@ -24,9 +24,11 @@ from bankd.raft.ready import (
     ReadRefused,
     ReadState,
     Ready,
+    Refilled,
     Role,
     RoleChanged,
 )
+from bankd.raft.refilling import Refill
 from bankd.raft.writes import Writes
 from bankd.types import LogIndex, NodeId, Term
 
@@ -75,6 +77,7 @@ class State:
     snapshot: SnapshotRef | None  # the newest that is durable here
     written_hard_state: HardState  # handed to the disk
     stable_hard_state: HardState  # confirmed by the disk
+    refill: Refill | None = None  # None: this node counts
     role: Role = Role.FOLLOWER
     leader_id: NodeId | None = None
     now_tick: int = 0
@@ -96,6 +99,11 @@ class State:
     @property
     def other_voters(self) -> list[NodeId]:
         return sorted((self.configuration.voters | self.configuration.voters_outgoing) - {self.node_id})
+
+    @property
+    def refilling(self) -> int:
+        """The nonce that this node's answers carry; 0: it has lost nothing."""
+        return 0 if self.refill is None else self.refill.nonce
 
     @property
     def is_disk_stalled(self) -> bool:
@@ -151,6 +159,8 @@ class State:
     def drain(self) -> Ready:
         """Hand out all that came up since the last call."""
         outbox = self.outbox
+        if self.refill is not None:
+            self._note_refilled(self.refill)
         persist = self._take_persist()
         committed = self.log.take_committed()
         if not (
@@ -176,6 +186,11 @@ class State:
         )
         outbox.clear()
         return ready
+
+    def _note_refilled(self, refill: Refill) -> None:
+        barrier_index = refill.finish(self.term, self.log.stable_index)
+        if barrier_index is not None:
+            self.outbox.events.append(Refilled(barrier_index))
 
     def _take_persist(self) -> Persist | None:
         # A message that needs no new write still gets a number of its own: it may rely on a write

@@ -35,11 +35,13 @@ class Transfer:
         A hand-over to another target is given up for it; one to the same target goes on.
 
         Raises:
-            InvalidTransferTarget: there is no such other voter.
+            InvalidTransferTarget: there is no such other voter, or it is refilling.
         """
         target = target if target is not None else self._most_up_to_date()
         if target is None or target not in self._state.other_voters:
             raise InvalidTransferTarget(target)
+        if self._replication.progress[target].refilling:
+            raise InvalidTransferTarget(target, is_refilling=True)
         if target != self.target:
             self.target = target
             self._begun_tick = self._state.now_tick
@@ -68,7 +70,7 @@ class Transfer:
         active = self._replication.active_members
         progress = self._replication.progress
         return max(
-            self._state.other_voters,
+            [peer for peer in self._state.other_voters if not progress[peer].refilling],
             key=lambda peer: (peer in active, progress[peer].match_index),
             default=None,
         )

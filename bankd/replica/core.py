@@ -11,6 +11,8 @@ Rules
 - A leader that is deposed answers all that it had logged with "outcome unknown" at once, and all
   that it had not with "not leader": a client that asks again elsewhere, with the same id, gets the
   truth sooner than one that waits here. What is committed already is answered by its outcome.
+- Digests are compared with the other nodes' (`comparison`). Once this node's state is known to be wrong nothing that
+  rests on it, or might, leaves any more: its driver ends the replica, and has the state fetched anew.
 - Bounds are enforced where work enters: `waiting_calls_max` writes and as many reads, which do not
   take each other's places (K13), one hand-over, `GATHERED_BYTES_MAX` held unlogged. One `ready()`
   applies and answers as much as `costs` allows, so that no backlog ever holds up heartbeats.
@@ -27,36 +29,47 @@ import attrs
 from bankd.errors import Refusal
 from bankd.ledger.state import Ledger
 from bankd.raft.core import NotLeader, ProposalRefused, Raft
-from bankd.raft.messages import EntryType
+from bankd.raft.messages import EntryType, SnapshotRef
 from bankd.raft.ready import LeadershipTransferAborted, Persist, Ready, Role, RoleChanged
 from bankd.replica import costs, refusals
-from bankd.replica.applying import Applying, EntryCodec
-from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, Reply, Result
+from bankd.replica.applying import Applied, Applying, EntryCodec
+from bankd.replica.comparison import Comparison, DigestNotice
+from bankd.replica.effects import NO_EFFECTS, Effects, ReadDone, ReplicaEvent, Reply, Result, without_state
 from bankd.replica.events import (
     Call,
     Calls,
+    ChunkKept,
+    ChunkRead,
     DigestCall,
     DiskSpace,
     Event,
     HandOverCall,
+    LossForgotten,
+    PeerMessage,
     PeerUnreachable,
     Persisted,
     ReadCall,
     Received,
     ReplyTo,
+    SnapshotCall,
+    SnapshotFailed,
+    SnapshotReceived,
+    SnapshotSealed,
     Ticked,
     WriteCall,
 )
 from bankd.replica.handover import HandOver
 from bankd.replica.reads import Reads
+from bankd.replica.snapshots import NO_SNAPSHOTS, SnapshotPolicy, Snapshots
 from bankd.replica.writes import ENTRY_BYTES_MAX, Writes, split_by_bytes
 from bankd.status import DigestReport
 from bankd.types import Bounded, Lease, Linearizable, LogIndex, TimeNs
 
-__all__ = ["EntryCodec", "Replica"]
+__all__ = ["Applied", "EntryCodec", "Replica", "SnapshotPolicy"]
 
 GATHERED_BYTES_MAX: Final = 64 * 1024 * 1024  # of calls that wait while a new leader takes over
 SWEEP_TICKS: Final = 4  # deadlines are coarse: a sweep over all that waits, every few ticks
+COMPARE_TICKS: Final = 10 * SWEEP_TICKS  # 20 heartbeats, 2 s as bankd ticks: a few dozen bytes between any two nodes
 PASSES_MAX: Final = 3  # of one ready(): what the first pass releases, the second may propose, the third empties
 
 
@@ -66,10 +79,14 @@ class Replica:
         *,
         raft: Raft,
         ledger: Ledger,
+        applied: Applied,
         codec: EntryCodec,
         waiting_calls_max: int,
         entry_bytes_max: int = ENTRY_BYTES_MAX,
+        snapshot_policy: SnapshotPolicy = NO_SNAPSHOTS,
+        snapshot: SnapshotRef | None = None,
     ) -> None:
+        """`applied` belongs to `ledger`; `snapshot` is the newest that is durable here, as given to `raft`."""
         self.raft = raft
         self.ledger = ledger
         self._codec = codec
@@ -78,7 +95,10 @@ class Replica:
         self._writes = Writes()
         self._reads = Reads()
         self._hand_over = HandOver()
-        self._applying = Applying(ledger, codec, self._writes)
+        self._applying = Applying(ledger, applied, codec, self._writes)
+        self._comparison = Comparison(raft, self.digest_at)
+        self._divergence_told = False
+        self.snapshots = Snapshots(snapshot_policy, raft, self._applying, snapshot)
         self._apply_ns_left = 0  # of one ready(), whatever the number of its passes
         self._answer_ns_left = 0
         self._replies: list[Reply] = []
@@ -93,11 +113,16 @@ class Replica:
     @property
     def waiting_calls(self) -> int:
         """Calls taken in and not yet answered."""
-        return self._writes.count + self._reads.count + self._hand_over.count
+        return self._writes.count + self._reads.count + self._hand_over.count + self.snapshots.count
 
     @property
     def leads(self) -> bool:
         return self.raft.role is Role.LEADER
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether this node's state was found to be wrong: it takes no more calls and says nothing more to its peers."""
+        return self._comparison.diverged is not None
 
     @property
     def ticks_until_due(self) -> int:
@@ -116,10 +141,12 @@ class Replica:
         self._now_ns = now_ns
         match event:
             case Calls(calls=calls):
-                for call in calls:
-                    self._take(call)
+                self._take_all(calls)
             case Received(message=message):
-                self.raft.step(message)
+                if isinstance(message, DigestNotice):
+                    self._comparison.hear(message)
+                else:
+                    self.raft.step(message)
             case Persisted(write_seq=write_seq):
                 self.raft.persisted(write_seq)
             case Ticked():
@@ -128,8 +155,42 @@ class Replica:
                 self.raft.report_unreachable(peer)
             case DiskSpace(enough=enough):
                 self._disk_has_room = enough
+            case LossForgotten():
+                self.raft.trust()
             case _:
-                assert_never(event)
+                self._step_snapshot(event)
+
+    def _step_snapshot(self, event: SnapshotSealed | SnapshotFailed | ChunkRead | ChunkKept | SnapshotReceived) -> None:
+        match event:
+            case SnapshotSealed():
+                self.snapshots.sealed(event, self._answer)
+            case SnapshotFailed():
+                self.snapshots.failed(event, self._answer)
+            case ChunkRead(wanted=wanted, data=None):
+                self.raft.chunk_unreadable(wanted)
+                self.snapshots.unreadable(wanted.snapshot)
+            case ChunkRead(wanted=wanted, data=bytes() as data):
+                self.raft.send_chunk(wanted, data)
+            case ChunkKept(snapshot=snapshot, received_bytes=received_bytes):
+                self.raft.chunk_kept(snapshot, received_bytes)
+            case SnapshotReceived():
+                self._install(event)
+            case _:
+                raise AssertionError(f"{event} is no event of a snapshot")
+
+    def _install(self, event: SnapshotReceived) -> None:
+        """Put the leader's state in the place of ours, unless the log has come as far by itself meanwhile."""
+        if self.raft.install(event.snapshot, event.configuration):
+            self.ledger = event.ledger
+            self._applying.restart(event.ledger, Applied(event.snapshot.term, event.configuration_body))
+        self.snapshots.became_durable(event.snapshot, event.covered_index)
+
+    def _take_all(self, calls: Sequence[Call]) -> None:
+        if self.is_quarantined:
+            self._answer_all(calls, refusals.quarantined())
+            return
+        for call in calls:
+            self._take(call)
 
     def _take(self, call: Call) -> None:
         match call:
@@ -139,6 +200,8 @@ class Replica:
                 self._take_read(call)
             case HandOverCall():
                 self._hand_over.begin(call, self.raft, self._answer)
+            case SnapshotCall():
+                self.snapshots.ask(call, self._answer)
             case _:
                 assert_never(call)
 
@@ -178,6 +241,8 @@ class Replica:
         self._ticks += 1
         if self._ticks % SWEEP_TICKS == 0:
             self._expire()
+            if self._ticks % COMPARE_TICKS == 0 and self.leads:
+                self._comparison.begin(self.ledger.applied_index)
 
     def _expire(self) -> None:
         leader_id = self.raft.leader_id
@@ -188,6 +253,7 @@ class Replica:
         for call in self._reads.expire(self._now_ns):
             self._answer(call.reply_to, refusals.deadline_passed(leader_id))
         self._hand_over.expire(self._now_ns, self._answer)
+        self.snapshots.expire(self._now_ns, self._answer, refusals.snapshot_under_way())
 
     # Effects out
 
@@ -199,9 +265,13 @@ class Replica:
         Raises:
           UnknownEntryVersion: a committed entry is newer than this program; the node must end (K14).
         """
+        if self._comparison.diverged is not None:
+            return self._withdraw()
         self._apply_ns_left, self._answer_ns_left = costs.APPLY_NS_MAX, costs.ANSWER_NS_MAX
         ready = self._pass(wall_ns)
-        sends, events = ready.send_now, ready.events
+        sends: tuple[PeerMessage, ...] = ready.send_now
+        events: tuple[ReplicaEvent, ...] = ready.events
+        chunks_wanted, chunks_received = ready.chunks_wanted, ready.chunks_received
         persists: tuple[Persist, ...] = () if ready.persist is None else (ready.persist,)
         for _ in range(PASSES_MAX - 1):
             if not (self._reads.any_ready_to_ask or (self._writes.any_gathered and self._may_propose)):
@@ -209,13 +279,40 @@ class Replica:
             ready = self._pass(wall_ns)
             sends += ready.send_now
             events += ready.events
+            chunks_wanted += ready.chunks_wanted
+            chunks_received += ready.chunks_received
             if ready.persist is not None:
                 persists += (ready.persist,)
+        if self._comparison.has_news:
+            if self._comparison.diverged is not None:  # by what was applied just now
+                return self._withdraw()
+            notices, differences = self._comparison.take_news()
+            sends += notices
+            events += differences
         more = bool(self._applying.backlog) or self._reads.any_ripe
-        if not (sends or persists or events or more or self._replies):
+        due = self.snapshots.freeze(self.ledger) if self.snapshots.is_due else None
+        if not (sends or persists or events or more or self._replies or chunks_wanted or chunks_received or due):
             return NO_EFFECTS
         replies, self._replies = tuple(self._replies), []
-        return Effects(sends, persists, replies, events, more)
+        return Effects(sends, persists, replies, events, due, chunks_wanted, chunks_received, more)
+
+    def _withdraw(self) -> Effects:
+        """The last effects of a replica whose state is wrong: answers that say nothing of it.
+
+        Entries and votes that this turn would have written are dropped with what waits for them: nobody has heard of
+        them.
+        """
+        self._replies = [without_state(reply) for reply in self._replies]
+        self._answer_all(self._writes.take_gathered(), refusals.quarantined())
+        for mark in self._writes.abandon(()):
+            self._answer(mark, refusals.outcome_unknown(None))
+        self._answer_all(self._reads.abandon(), refusals.quarantined())
+        self._hand_over.abandon(refusals.quarantined(), self._answer)
+        self.snapshots.abandon(refusals.quarantined(), self._answer)
+        replies, self._replies = tuple(self._replies), []
+        diverged = None if self._divergence_told else self._comparison.diverged
+        self._divergence_told = True
+        return Effects(replies=replies, diverged=diverged)
 
     def _pass(self, wall_ns: int) -> Ready:
         if self._writes.any_gathered:
@@ -276,6 +373,8 @@ class Replica:
         self._hand_over.follow(self.raft, self._answer)
         if not write_first:
             self._apply_ns_left = self._applying.apply(self._apply_ns_left, self._replies)
+            if self._comparison.is_awaiting:
+                self._comparison.follow()
         if not self._may_propose:
             # Serving means that the no-op is committed; nothing left to apply, that every earlier stamp is seen.
             self._may_propose = self.raft.can_serve and not backlog
@@ -317,6 +416,6 @@ class Replica:
     def _answer(self, reply_to: ReplyTo, result: Result) -> None:
         self._replies.append(Reply(reply_to, result))
 
-    def _answer_all(self, calls: Sequence[WriteCall], refusal: Refusal) -> None:
+    def _answer_all(self, calls: Sequence[Call], refusal: Refusal) -> None:
         for call in calls:
             self._answer(call.reply_to, refusal)

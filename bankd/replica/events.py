@@ -11,10 +11,14 @@ import attrs
 
 from bankd.ledger.commands import Command
 from bankd.ledger.queries import Query
-from bankd.raft.messages import Message
+from bankd.ledger.state import Ledger
+from bankd.raft.messages import Configuration, Message, SnapshotRef
+from bankd.raft.ready import ChunkWanted
+from bankd.replica.comparison import DigestNotice
 from bankd.types import LogIndex, NodeId, ReadMode
 
 ReplyTo = object
+PeerMessage = Message | DigestNotice  # all that nodes say to each other
 
 
 class WriteCall(NamedTuple):  # one per write on the hot path, hence a plain tuple
@@ -52,7 +56,15 @@ class HandOverCall:
     deadline_ns: int
 
 
-Call = WriteCall | ReadCall | DigestCall | HandOverCall
+@attrs.frozen
+class SnapshotCall:
+    """Asks for a snapshot of this node's state as it is now, or later; answered when it is durable."""
+
+    reply_to: ReplyTo
+    deadline_ns: int
+
+
+Call = WriteCall | ReadCall | DigestCall | HandOverCall | SnapshotCall
 
 
 @attrs.frozen
@@ -64,7 +76,7 @@ class Calls:
 
 @attrs.frozen
 class Received:
-    message: Message
+    message: PeerMessage
 
 
 @attrs.frozen
@@ -93,6 +105,66 @@ class DiskSpace:
     enough: bool
 
 
-Event = Calls | Received | Persisted | Ticked | PeerUnreachable | DiskSpace
+@attrs.frozen
+class SnapshotSealed:
+    """The snapshot that was due is durable; up to `covered_index` the log is covered by two sound ones."""
+
+    snapshot: SnapshotRef
+    covered_index: LogIndex
+
+
+@attrs.frozen
+class SnapshotFailed:
+    """The snapshot that was due was given up, and nothing is left of it."""
+
+    reason: str
+
+
+@attrs.frozen
+class ChunkRead:
+    """What was read for a follower; None: that snapshot cannot be read any more."""
+
+    wanted: ChunkWanted
+    data: bytes | None
+
+
+@attrs.frozen
+class ChunkKept:
+    """The first `received_bytes` of a snapshot of the leader's are here, not durable yet."""
+
+    snapshot: SnapshotRef
+    received_bytes: int
+
+
+@attrs.frozen(eq=False)
+class SnapshotReceived:
+    """A snapshot of the leader's is complete, verified and durable, and `ledger` is its state. The ledger is given away."""
+
+    snapshot: SnapshotRef
+    covered_index: LogIndex
+    ledger: Ledger
+    configuration: Configuration
+    configuration_body: bytes
+
+
+@attrs.frozen
+class LossForgotten:
+    """The disk says no more that this node has lost anything, as `Refilled` asked for."""
+
+
+Event = (
+    Calls
+    | Received
+    | Persisted
+    | Ticked
+    | PeerUnreachable
+    | DiskSpace
+    | SnapshotSealed
+    | SnapshotFailed
+    | ChunkRead
+    | ChunkKept
+    | SnapshotReceived
+    | LossForgotten
+)
 
 TICKED = Ticked()

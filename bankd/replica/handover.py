@@ -62,6 +62,10 @@ class HandOver:
         if self._call is not None and self._call.deadline_ns <= now_ns:
             self._finish(refusals.hand_over_refused("no new leader was seen before the deadline", None), answer)
 
+    def abandon(self, refusal: Refusal, answer: Answer) -> None:
+        if self._call is not None:
+            self._finish(refusal, answer)
+
     def _finish(self, result: LeadershipMoved | Refusal, answer: Answer) -> None:
         assert self._call is not None, "no hand-over is under way"
         answer(self._call.reply_to, result)

@@ -18,7 +18,7 @@ Source: Ongaro's thesis (2014), 6.4.
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, assert_never
 
 import attrs
@@ -146,12 +146,19 @@ class Reads:
 
     def expire(self, now_ns: int) -> list[Waiter]:
         """Take out every call whose deadline has passed. A round under way goes on, for its freshness."""
-        expired: list[Waiter] = []
+        return self._take_out(lambda call: call.deadline_ns <= now_ns)
+
+    def abandon(self) -> list[Waiter]:
+        """Take out every call: none can be answered here any more."""
+        return self._take_out(lambda call: True)
+
+    def _take_out(self, is_over: Callable[[Waiter], bool]) -> list[Waiter]:
+        taken: list[Waiter] = []
 
         def keep(call: Waiter) -> bool:
-            if call.deadline_ns > now_ns:
+            if not is_over(call):
                 return True
-            expired.append(call)
+            taken.append(call)
             return False
 
         self._gathered = [call for call in self._gathered if keep(call)]
@@ -160,11 +167,11 @@ class Reads:
             self._round.calls[:] = [call for call in self._round.calls if keep(call)]
         for wait in self._waiting:
             wait.calls[:] = [call for call in wait.calls if keep(call)]
-        if expired:
+        if taken:
             self._waiting = [wait for wait in self._waiting if wait.calls]
             heapq.heapify(self._waiting)
-        self.count -= len(expired)
-        return expired
+        self.count -= len(taken)
+        return taken
 
     def is_within(self, max_age_ms: int, now_ns: int) -> bool:
         """Whether the applied state is surely no older. An age that is not known is within no bound."""

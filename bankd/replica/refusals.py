@@ -78,6 +78,12 @@ def too_old(age_ms: int, max_age_ms: int) -> Refusal:
     )
 
 
+def quarantined() -> Refusal:
+    """For what surely entered no log, and for reads: the state here is wrong."""
+    message = "this node's state differs from the majority's; it fetches it anew"
+    return Refusal(Code.UNAVAILABLE, "QUARANTINED", message, retryable=True)
+
+
 def lease_not_configured() -> Refusal:
     return Refusal(
         Code.FAILED_PRECONDITION,
@@ -92,6 +98,16 @@ def digest_forgotten(index: LogIndex, oldest: LogIndex) -> Refusal:
         "DIGEST_FORGOTTEN",
         f"the digest at index {index} is no longer kept; the oldest kept is {oldest}",
         metadata={"index": str(index), "oldest": str(oldest)},
+    )
+
+
+def snapshot_failed(why: str) -> Refusal:
+    return Refusal(Code.RESOURCE_EXHAUSTED, "SNAPSHOT_FAILED", f"no snapshot was taken: {why}", retryable=True)
+
+
+def snapshot_under_way() -> Refusal:
+    return Refusal(
+        Code.DEADLINE_EXCEEDED, "TOOK_TOO_LONG", "the snapshot is still being written; ask for it again", retryable=True
     )
 
 

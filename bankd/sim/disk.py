@@ -26,6 +26,7 @@ from bankd.sim.random import PPM, Stream
 _DIRECTORY: Final = Inode()  # stands for every directory
 _SYNCS: Final = frozenset({"sync", "fsync_dir"})
 _SURVIVAL_PPM: Final = (0, 250_000, 500_000, 900_000, PPM)  # one of these for all sectors of a power loss
+_FREE_BYTES: Final = 1 << 40  # until it is full
 _TORN_PPM: Final = 250_000  # of sectors asked for, until one was torn
 
 
@@ -281,6 +282,10 @@ class SimDisk:
             else:
                 later.append(change)
         self._name_changes = later
+
+    def free_bytes(self, path: Path) -> int:
+        self._find(path, "free_bytes")
+        return 0 if self.full else _FREE_BYTES
 
     def _find(self, path: Path, operation: str) -> Inode:
         if path.parent == path:  # the root, or where relative paths begin: always there

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 import attrs
 
-from bankd.raft.messages import Message
+from bankd.replica.events import PeerMessage
 from bankd.sim.ask import Ask
 from bankd.sim.plan import Link as LinkName
 from bankd.sim.plan import NetworkOdds, Storm
@@ -40,7 +40,7 @@ Item = tuple[Callable[..., None], tuple[object, ...]]  # what to do on arrival, 
 class End(Protocol):
     """A node, as links see it."""
 
-    def receive(self, message: Message) -> None: ...
+    def receive(self, message: PeerMessage) -> None: ...
     def lose_peer(self, peer: NodeId) -> None: ...
     def ask(self, ask: Ask) -> None: ...
 
@@ -117,7 +117,7 @@ class Network:
 
     # Sending
 
-    def send(self, message: Message) -> None:
+    def send(self, message: PeerMessage) -> None:
         """Send a message from its sender to its receiver; strangers are sent nothing."""
         link = self._links[message.sender].get(message.to)
         if link is None:

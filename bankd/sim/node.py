@@ -16,9 +16,8 @@ import attrs
 
 from bankd.boot import make_replica, open_disk, raft_options, tick_s
 from bankd.config import Config
-from bankd.errors import Code, DiskFailed, NodeError, Refusal
-from bankd.raft.messages import Message
-from bankd.replica.events import DiskSpace, Event, PeerUnreachable, Received
+from bankd.errors import Code, DiskFailed, MustRefill, NodeError, Refusal
+from bankd.replica.events import DiskSpace, Event, PeerMessage, PeerUnreachable, Received
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock
 from bankd.sim.disk import PowerLost, SimDisk
@@ -66,6 +65,7 @@ class Node:
         self._random = Stream(seed, f"elections {self.name}")
         self._new_u64 = Stream(seed, f"ids {self.name}").u64
         self._has_space = True
+        self._loss: MustRefill | None = None  # what the last process ended for
         self._ending = Ending()
         self._down_until_ns = 0
         self._is_damaged = False
@@ -77,7 +77,7 @@ class Node:
 
     # Into the process
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: PeerMessage) -> None:
         process = self.process
         if process is not None:
             self._enter(process, process.receive, Received(message))
@@ -120,6 +120,9 @@ class Node:
             self._end(str(ended))
         except DiskFailed as failed:
             self._end(failed.reason)
+        except MustRefill as loss:
+            self._loss = loss
+            self._end(loss.reason)
 
     # Coming and going
 
@@ -135,7 +138,8 @@ class Node:
                 self._refuse(error)
 
     def _start(self) -> None:
-        opened = open_disk(self._config, self.disk, self._new_u64)
+        opened = open_disk(self._config, self.disk, self._new_u64, self._loss)
+        self._loss = None
         self.disk.take_elapsed()
         limits = self._limits
         replica = make_replica(

@@ -56,6 +56,8 @@ class ProductOptions:
     election_timeout_ns: int = 1_000_000_000
     segment_bytes: int = 64 * 1024
     waiting_calls_max: int = 1_000
+    snapshot_every: int = 100_000
+    snapshot_every_bytes: int = 64 << 20
 
 
 @attrs.frozen

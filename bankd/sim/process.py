@@ -16,8 +16,10 @@ import attrs
 
 from bankd.boot import Opened
 from bankd.errors import Refusal
+from bankd.keeper.keeper import Keeper
+from bankd.keeper.losses import loss_in
 from bankd.raft.messages import Message
-from bankd.raft.ready import Role, RoleChanged
+from bankd.raft.ready import Refilled, Role, RoleChanged
 from bankd.replica import refusals
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
@@ -25,8 +27,10 @@ from bankd.replica.events import TICKED, Calls, Event, HandOverCall, Persisted, 
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock, Ticks
 from bankd.sim.disk import SimDisk
+from bankd.sim.lanes import drive
 from bankd.sim.surroundings import Surroundings
 from bankd.sim.writer import Writer
+from bankd.storage.refill import clear
 from bankd.types import NodeId
 from bankd.wire.methods import WRITES, Method
 from bankd.wire.requests import Read, Write, decode_request
@@ -68,6 +72,16 @@ class Process:
         self._world = world
         self._later = partial(later, self)
         self._writer = Writer(opened.wal, machine.disk, partial(disk_later, self), self._durable)
+        self.keeper = Keeper(
+            opened.store,
+            opened.identity.cluster_id,
+            opened.wal.prune,
+            partial(clear, machine.disk, opened.data_dir.path),
+            self.receive,
+            lambda what, index, words: None,
+        )
+        for lane in self.keeper.lanes:
+            drive(lane, machine.disk, partial(disk_later, self))
         self._ticks = Ticks(world.queue.now_ns, machine.tick_ns)
         self._woken_at_ns = NEVER_NS
         self._events: list[Event] = []
@@ -139,8 +153,11 @@ class Process:
             replica.step(event, monotonic_ns)
         stepped, self._stepped = self._stepped + events, []
         effects = replica.ready(clock.wall_ns(now_ns))
+        loss = loss_in(effects)
         for watcher in world.watchers:
             watcher.turned(now_ns, self._machine.name, replica, stepped, effects)
+        if loss is not None:
+            raise loss
         self._carry_out(effects)
         self._wake_in_time()
 
@@ -153,8 +170,11 @@ class Process:
         for event in effects.events:
             if isinstance(event, RoleChanged) and event.role is Role.LEADER:
                 self._world.elections += 1
+            elif isinstance(event, Refilled):
+                self.keeper.refilled()
         for persist in effects.persists:
             self._writer.submit(persist)
+        self.keeper.carry_out(effects)
         if effects.more:
             self._turn_later(MORE_NS)
 

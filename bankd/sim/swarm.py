@@ -17,6 +17,8 @@ sent little more than an entry at a time, so there are few calls, and messages a
 
 from typing import Final
 
+import attrs
+
 from bankd.sim.plan import DiskOdds, Limits, NetworkOdds, NodeTraits, Plan, ProductOptions
 from bankd.sim.random import PPM, Stream
 from bankd.sim.swarm_calls import draw_operations
@@ -57,6 +59,8 @@ SLOW_SYNC_FACTOR_MAX: Final = 100  # the disk's (DiskOdds)
 
 ENCODED_PPM: Final = 125_000  # of runs whose messages cross as bytes
 PROMPT_PPM: Final = 250_000  # of nodes, which take a turn for every event
+SNAPSHOTS_EVERY: Final = (100_000,)
+SNAPSHOTS_EVERY_BYTES: Final = (64 << 20,)
 STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
 
 
@@ -68,7 +72,7 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
     stream = Stream(seed, "swarm")
     drawn_count = stream.pick(NODES)
     nodes = tuple(NodeId(f"n{number}") for number in range(1, (nodes_count or drawn_count) + 1))
-    product = draw_product(stream)
+    product = draw_snapshots(draw_product(stream), Stream(seed, "swarm snapshots"))
     tight = stream.chance(TIGHT_PPM)
     stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
     faults = draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns)
@@ -98,6 +102,12 @@ def draw_product(stream: Stream) -> ProductOptions:
         election_timeout_ns=heartbeat_ns * stream.pick(HEARTBEATS_PER_TIMEOUT),
         segment_bytes=stream.pick(SEGMENTS_BYTES),
         waiting_calls_max=stream.pick(WAITING_CALLS_MAX),
+    )
+
+
+def draw_snapshots(product: ProductOptions, stream: Stream) -> ProductOptions:
+    return attrs.evolve(
+        product, snapshot_every=stream.pick(SNAPSHOTS_EVERY), snapshot_every_bytes=stream.pick(SNAPSHOTS_EVERY_BYTES)
     )
 
 

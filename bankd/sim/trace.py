@@ -25,16 +25,16 @@ from bankd.raft.messages import (
     AppendResponse,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
     VoteRequest,
     VoteResponse,
 )
 from bankd.raft.ready import LogTruncated, Persist, RoleChanged
+from bankd.replica.comparison import DigestNotice
 from bankd.replica.core import Replica
 from bankd.replica.effects import AGE_UNKNOWN_MS, Effects, ReadDone, Result
-from bankd.replica.events import Event
+from bankd.replica.events import Event, PeerMessage
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import Fault, Request
 from bankd.sim.plan_text import fault_text, request_words
@@ -164,7 +164,7 @@ class Trace:
         for message in persist.then_send:
             self._message(now_ns, node, message, persist.write_seq)
 
-    def _message(self, now_ns: int, node: NodeId, message: Message, after_write: int) -> None:
+    def _message(self, now_ns: int, node: NodeId, message: PeerMessage, after_write: int) -> None:
         to, term = message.to, message.term
         match message:
             case AppendRequest(entries=entries):
@@ -184,6 +184,8 @@ class Trace:
                 self.note(now_ns, node, "ask read index", to, term)
             case ReadIndexResponse(index=index, refused=refused):
                 self.note(now_ns, node, "read index", to, term, index, int(refused))
+            case DigestNotice(index=index):
+                self.note(now_ns, node, "digest", to, term, index)
             case _:
                 self.note(now_ns, node, type(message).__name__, to, term)
 

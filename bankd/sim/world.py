@@ -174,7 +174,11 @@ def _config(plan: Plan, name: NodeId) -> Config:
         node=NodeSection(id=name, data_dir=f"/{name}"),
         cluster=ClusterSection(name=CLUSTER, bootstrap={node: f"{node}:{PORT}" for node in plan.nodes}),
         raft=RaftSection(product.heartbeat_ns / 1e9, product.election_timeout_ns / 1e9),
-        storage=StorageSection(segment_size_bytes=product.segment_bytes),
+        storage=StorageSection(
+            segment_size_bytes=product.segment_bytes,
+            snapshot_every=product.snapshot_every,
+            snapshot_every_size_bytes=product.snapshot_every_bytes,
+        ),
         limits=LimitsSection(max_in_flight=product.waiting_calls_max),
     )
 

@@ -16,7 +16,7 @@ from typing import Final
 from bankd.raft.messages import Message
 from bankd.raft.ready import Persist
 from bankd.sim.disk import SimDisk
-from bankd.storage.wal import Wal
+from bankd.storage.wal import Wal, log_write
 
 GROUP_WRITES_MAX: Final = 1024
 
@@ -45,7 +45,7 @@ class Writer:
     def _begin_groups(self) -> None:
         while self._waiting and not self._group:
             group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_WRITES_MAX))]
-            writes = [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state]
+            writes = [write for persist in group if (write := log_write(persist)) is not None]
             if not writes:
                 self._report(group)
                 continue

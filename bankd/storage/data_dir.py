@@ -1,9 +1,11 @@
 """The data directory: who it belongs to, and that one process alone uses it.
 
-    LOCK   held for the life of the process, see lock.py
-    META   identity, see identity.py
-    wal/   the log, see segment.py
-    snap/  snapshots, see snapshot_store.py; made by the store, so that a directory of before there were any has them too
+    LOCK    held for the life of the process, see lock.py
+    META    identity, see identity.py
+    PEERS   what other nodes said of themselves, see peers.py
+    REFILL  there while the node may have less than it acknowledged, see refill.py
+    wal/    the log, see segment.py, and beside it term and vote once more, see state_file.py
+    snap/   snapshots, see snapshot_store.py; made by the store, so that a directory of before there were any has them too
 
 Invariant: META is written last. A directory with META has had everything; one without it never voted, never
 acknowledged, and is made anew. A crash between the two is completed by the next start; but not if it was being restored
@@ -18,6 +20,7 @@ from typing import Final
 
 from bankd.errors import DataDirForeign, DataDirUnusable, DiskFailed
 from bankd.storage.disk import Disk, DiskLock, OsDisk
+from bankd.storage.framed_file import read_if_there, replace_file
 from bankd.storage.identity import META_BYTES_MAX, Identity, decode_meta, encode_meta, restored_cluster_id
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import ClusterId, Incarnation, NodeId
@@ -26,7 +29,6 @@ __all__ = ["DataDir", "Identity"]
 
 META: Final = "META"
 META_RESTORING: Final = "META.restoring"  # see restoring.py
-_META_NEW: Final = "META.tmp"
 WAL: Final = "wal"
 SNAPSHOTS: Final = "snap"
 
@@ -99,13 +101,8 @@ class DataDir:
 
 
 def _read_identity(disk: Disk, path: Path) -> Identity | None:
-    if META not in disk.listdir(path):
-        return None
-    file = disk.open(path / META)
-    try:
-        return decode_meta(file.pread(META_BYTES_MAX, 0), str(path / META))
-    finally:
-        file.close()
+    data = read_if_there(disk, path / META, META_BYTES_MAX)
+    return None if data is None else decode_meta(data, str(path / META))
 
 
 def _require_not_restoring(disk: Disk, path: Path) -> None:
@@ -119,14 +116,7 @@ def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> 
     """Make what is missing. The caller syncs the names."""
     disk.mkdir(path / WAL)
     Wal.create(disk, path / WAL, identity, options)
-    file = disk.create(path / _META_NEW)
-    try:
-        file.truncate(0)
-        file.pwrite(encode_meta(identity), 0)
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(path / _META_NEW, path / META)
+    replace_file(disk, path / META, encode_meta(identity))
 
 
 def _check_owner(path: Path, found: Identity, cluster: str, cluster_id: ClusterId, node_id: NodeId) -> None:

@@ -78,6 +78,9 @@ class Disk(Protocol):
     def fsync_dir(self, path: Path) -> None:
         """Make the names in a directory durable."""
 
+    def free_bytes(self, path: Path) -> int:
+        """Return how many bytes this process may still write on the file system of `path`."""
+
 
 def disk_failure(error: OSError, operation: str, path: Path) -> DiskFailed:
     """Say in words what failed, and whether room or permission is what was missing."""
@@ -186,6 +189,11 @@ class _OsPath:
         finally:
             os.close(descriptor)
 
+    @_disk_operation
+    def free_bytes(self) -> int:
+        stat = os.statvfs(self.path)
+        return stat.f_bavail * stat.f_frsize
+
 
 class OsDisk:
     """The operating system's files."""
@@ -213,3 +221,6 @@ class OsDisk:
 
     def fsync_dir(self, path: Path) -> None:
         _OsPath(path).fsync_dir()
+
+    def free_bytes(self, path: Path) -> int:
+        return _OsPath(path).free_bytes()

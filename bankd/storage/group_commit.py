@@ -27,7 +27,7 @@ from typing import Final
 
 from bankd.raft.ready import Persist
 from bankd.storage.records import data_size
-from bankd.storage.wal import Wal
+from bankd.storage.wal import Wal, log_write
 
 GROUP_WRITES_MAX: Final = 1024  # one batch's upper bounds: what waits longer goes into the next sync
 GROUP_BYTES_MAX: Final = 8 << 20  # of entry bodies; reached at hundreds of MB/s, below that the disk sets the pace
@@ -89,7 +89,7 @@ class GroupCommit:
         """
         if self._submitted != self._finished or self._mean_s > NOW_MEAN_S_MAX or self._failed.locked():
             return None
-        size = data_size([(persist.hard_state, persist.entries)])
+        size = data_size([log_write(persist) or (None, ())])
         if size > NOW_BYTES_MAX or not self._wal.has_room(size):
             return None
         try:
@@ -137,7 +137,7 @@ class GroupCommit:
 
     def _write(self, group: list[Persist]) -> float:
         """Make a group durable; returns how long that took in seconds."""
-        writes = [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
+        writes = [write for persist in group if (write := log_write(persist)) is not None]
         if not writes:
             return 0.0
         started = self._clock()

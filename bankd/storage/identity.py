@@ -1,22 +1,20 @@
 """Whose data directory this is, and the META file that says so.
 
-META = u32 length, u32 CRC32C of the rest, protobuf `Meta` (proto/entry.proto). Pure: bytes in, bytes out.
+META is a framed protobuf `Meta` (framed_file.py, proto/entry.proto). Pure: bytes in, bytes out.
 """
 
 import hashlib
-import struct
 from typing import Final
 
 import attrs
-import google_crc32c
 from google.protobuf.message import DecodeError
 
 from bankd.errors import DataDirForeign, DataDirUnusable
 from bankd.pb import entry_pb2
+from bankd.storage.framed_file import body_of, damage_of, framed
 from bankd.types import ClusterId, Incarnation, NodeId
 
 FORMAT_VERSION: Final = 1  # of the directory as a whole; a higher one is refused
-_FRAME: Final = struct.Struct("<II")  # length, CRC32C
 META_BYTES_MAX: Final = 4096  # names are short; anything longer is not ours
 
 
@@ -59,10 +57,6 @@ def encode_meta(identity: Identity) -> bytes:
     return framed(body)
 
 
-def framed(body: bytes) -> bytes:
-    return _FRAME.pack(len(body), google_crc32c.value(body)) + body
-
-
 def decode_meta(data: bytes, where: str) -> Identity:
     """Return the identity in META's bytes; `where` names the file in errors.
 
@@ -95,23 +89,12 @@ class MetaFound:
 def look_at_meta(data: bytes) -> MetaFound:
     """Read as much of META as can be read."""
     try:
-        meta = entry_pb2.Meta.FromString(data[_FRAME.size :])
+        meta = entry_pb2.Meta.FromString(body_of(data))
     except DecodeError:
-        return MetaFound(_damage(data) or "the fields of META, not bytes that are none", None, None)
+        return MetaFound(damage_of(data) or "the fields of META, not bytes that are none", None, None)
     if not meta.node_id:
-        return MetaFound(_damage(data) or "a node's id, not none", None, None)
+        return MetaFound(damage_of(data) or "a node's id, not none", None, None)
     identity = Identity(
         meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation), meta.origin
     )
-    return MetaFound(_damage(data), meta.format_version, identity)
-
-
-def _damage(data: bytes) -> str | None:
-    if len(data) < _FRAME.size:
-        return f"{_FRAME.size} bytes or more, not {len(data)}"
-    length, stored_crc = _FRAME.unpack_from(data)
-    body = data[_FRAME.size :]
-    if length != len(body):
-        return f"{length} bytes behind the first {_FRAME.size}, not {len(body)}"
-    crc = google_crc32c.value(body)
-    return None if crc == stored_crc else f"a checksum of {crc:08x}, not {stored_crc:08x}"
+    return MetaFound(damage_of(data), meta.format_version, identity)

@@ -13,10 +13,10 @@ Segments in front may have been deleted, the oldest first, once a snapshot cover
 is there says where the log went on; that a snapshot reaches it, the caller says (`covered_index`).
 
 Limits: zeros that replace a synced last batch as a whole, header and all, look like a batch that was never
-written; only the peers can tell. A log restored from an older copy likewise.
+written; unless it held a term or a vote (state_file.py), only the peers can tell. A log restored from an older copy likewise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -49,11 +49,19 @@ class Recovered:
     entries: tuple[Entry, ...]
     torn: TornTail | None = None
     base_index: LogIndex = LogIndex(0)
+    boots: int = 0  # how often the node has started, this time included
 
     @property
     def is_empty(self) -> bool:
         """Nothing was ever written: the node's first start, or one that ended before its first write."""
         return not self.entries and not self.base_index and self.hard_state == HardState()
+
+    @property
+    def last_index(self) -> LogIndex:
+        return LogIndex(self.base_index + len(self.entries))
+
+    def entry_at(self, index: LogIndex) -> Entry:
+        return self.entries[index - self.base_index - 1]
 
 
 @attrs.frozen
@@ -82,6 +90,7 @@ class LogRead:
     tail: Tail
     last_batch: LastBatch | None
     unused: Path | None  # a segment begun by a roll that did not come to its seal
+    sizes: Mapping[str, int]  # bytes of each segment but that
 
 
 @attrs.define
@@ -138,8 +147,10 @@ def read_log(disk: Disk, directory: Path, identity: Identity, covered_index: Log
     last_batch: LastBatch | None = None
     number, running_crc = 1, 0
     paths = _segment_paths(disk, directory)
+    sizes: dict[str, int] = {}
     for position, path in enumerate(paths):
         data = read_file(disk, path)
+        sizes[path.name] = len(data)
         header = decode_header(data, path, identity)
         if not position and header.sequence > 1:
             replay.begin_behind(LogIndex(header.first_index - 1))
@@ -157,7 +168,7 @@ def read_log(disk: Disk, directory: Path, identity: Identity, covered_index: Log
                     paths[0], 0, f"a log that goes on behind index {covered_index}, not behind {replay.base_index}"
                 )
             recovered = Recovered(outline.hard_state, tuple(replay.entries), end.torn, replay.base_index)
-            return LogRead(recovered, tail, last_batch, unused)
+            return LogRead(recovered, tail, last_batch, unused, sizes)
     raise damaged(directory, 0, f"a segment after {paths[-1].name}, which is sealed")
 
 

@@ -12,7 +12,7 @@ The first index is the log's next one when the segment was begun; records inside
 overwrite lower ones (a new leader's entries replace a suffix, wherever that began).
 
 Invariant: a name that ends in .wal has a durable header. It appears by one rename, and nothing is
-written behind the header before the directory is synced.
+written behind the header before the directory is synced, but for the hard state that a log may begin with.
 """
 
 import re
@@ -24,9 +24,10 @@ import attrs
 import google_crc32c
 
 from bankd.errors import DataDirForeign, LogDamaged
+from bankd.raft.messages import HardState
 from bankd.storage.disk import Disk, DiskFile
 from bankd.storage.identity import Identity
-from bankd.storage.records import SECTOR_BYTES
+from bankd.storage.records import SECTOR_BYTES, Place, encode_batch
 from bankd.types import ClusterId, Incarnation, LogIndex, NodeId
 
 VERSION: Final = 2  # 1: batches with a trailer, and no edges; never released
@@ -186,16 +187,23 @@ def write_zeros(file: DiskFile, start: int, end: int) -> None:
     file.sync()
 
 
-def begin(disk: Disk, prepared: Path, header: SegmentHeader, identity: Identity) -> tuple[DiskFile, int]:
+def begin(
+    disk: Disk, prepared: Path, header: SegmentHeader, identity: Identity, hard_state: HardState | None = None
+) -> tuple[DiskFile, int]:
     """Turn a prepared file of zeros into the segment that `header` describes, durably.
 
+    `hard_state`: there together with the name, as the first batch; for the first segment of a log.
     Returns the open segment and the CRC that its first batch continues.
     """
     sector = encode_header(header, identity)
+    batch = b""
+    if hard_state is not None:
+        place = Place(header.nonce, 1, header.first_batch, header_crc(sector))
+        batch = bytes(encode_batch(place, [(hard_state, ())])[0])
     path = prepared.parent / header.name
     file = disk.open(prepared)
     try:
-        file.pwrite(sector, 0)
+        file.pwrite(sector + batch, 0)
         file.sync()
     finally:
         file.close()

@@ -5,7 +5,7 @@ harmless, a piece behind a gap is not taken, and after a lost connection or a ch
 equal content ids are equal bytes. Within one process only: what an earlier one has received is not relied upon
 (snapshot_draft.py), and a restarted node begins at 0.
 
-Nothing that a peer says is allocated, and nothing that it sent is used before `verify` has ended. Whether there is room
+Nothing that a peer says is allocated, and nothing that it sent is used before `chunks` has ended. Whether there is room
 for what it announces, the driver asks before.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from bankd.errors import DataDirForeign
 from bankd.raft.messages import SnapshotRef
 from bankd.storage.snapshot_draft import Draft
-from bankd.storage.snapshot_format import SnapshotDamaged, damaged
+from bankd.storage.snapshot_format import SnapshotDamaged, SnapshotHeader, damaged
 from bankd.storage.snapshot_names import Sealed, file_name
 from bankd.storage.snapshot_reader import SnapshotReader
 
@@ -23,7 +23,7 @@ from bankd.storage.snapshot_reader import SnapshotReader
 class IncomingSnapshot:
     """One snapshot being received; see `SnapshotStore.receive`. Owned by one thread at a time.
 
-    `write` and `seal` raise DiskFull and DiskFailed, `write` and `verify` SnapshotDamaged; then only `abandon` may
+    `write` and `seal` raise DiskFull and DiskFailed, `write` and `chunks` SnapshotDamaged; then only `abandon` may
     follow. After DiskFull and SnapshotDamaged the node goes on, and the transfer may begin anew.
     """
 
@@ -39,6 +39,7 @@ class IncomingSnapshot:
         self._open_reader = open_reader
         self._on_published = on_published
         self._verified = False
+        self._header: SnapshotHeader | None = None
 
     @property
     def is_open(self) -> bool:
@@ -62,8 +63,14 @@ class IncomingSnapshot:
             self._draft.append(data[self.received_bytes - offset :])
         return self.received_bytes
 
-    def verify(self) -> Iterator[None]:
-        """Read everything that was received, one chunk a step; `seal` may follow once the iteration has ended."""
+    @property
+    def header(self) -> SnapshotHeader:
+        """What it says of itself; there once `chunks` has given the first."""
+        assert self._header is not None, "the header was not read yet"
+        return self._header
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read everything that was received, verifying it; `seal` may follow once the iteration has ended."""
         assert self.is_complete, f"{self.received_bytes} of {self.snapshot.size_bytes} bytes to verify"
         try:
             reader = self._open_reader(self._draft.path)
@@ -72,7 +79,8 @@ class IncomingSnapshot:
         try:
             if reader.ref != self.snapshot:
                 raise damaged(self._draft.path, 0, f"{self.snapshot}, not {reader.ref}")
-            yield from reader.verify()
+            self._header = reader.header
+            yield from reader.chunks()
         finally:
             reader.close()
         self._verified = True

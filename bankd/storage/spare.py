@@ -24,6 +24,7 @@ class Spare:
         self.path = path
         self.capacity = capacity  # bytes
         self.ready = False
+        self.size_bytes = 0  # that the file takes; what an earlier run left counts once it is filled again
 
     def fill(self, step_bytes: Callable[[], int]) -> Iterator[None]:
         """Prepare the file, `step_bytes()` of zeros at a time; abandoning the iteration leaves it unprepared. Does
@@ -36,6 +37,7 @@ class Spare:
         file = self._disk.create(self.path)
         try:
             file.truncate(self.capacity)
+            self.size_bytes = self.capacity
             start = 0
             while start < self.capacity:
                 end = min(start + step_bytes(), self.capacity)
@@ -50,3 +52,4 @@ class Spare:
         """Take note that the prepared file is a segment now, under its own name: the next `fill` makes a new one."""
         assert self.ready, "used a spare that was not prepared"
         self.ready = False
+        self.size_bytes = 0

@@ -13,6 +13,9 @@ leaves an untouched segment behind an unsealed one: `open` removes it.
 
 Every segment begins with the hard state, so that those before it may be deleted (`prune`), once a snapshot covers the
 entries that they hold. The oldest goes first, and the last two stay: the last may not have come to its first batch.
+
+Term and vote are kept once more, beside the log (state_file.py). That costs a second sync when they change, which is when
+leaders do, and none otherwise.
 """
 
 import secrets
@@ -24,6 +27,8 @@ from typing import Final
 
 import attrs
 
+from bankd.raft.messages import HardState
+from bankd.raft.ready import Persist
 from bankd.storage.disk import Disk
 from bankd.storage.identity import Identity
 from bankd.storage.records import (
@@ -41,6 +46,8 @@ from bankd.storage.recovery import LogRead, Recovered, read_file, read_log, segm
 from bankd.storage.scan import is_zero
 from bankd.storage.segment import SegmentHeader, begin, damaged, first_index_of, write_zeros
 from bankd.storage.spare import Spare
+from bankd.storage.state_file import NAME as STATE_NAME
+from bankd.storage.state_file import STATE_BYTES, StateFile, forgotten, read_state
 from bankd.types import LogIndex
 
 _SPARE_NAME: Final = "spare.tmp"
@@ -70,6 +77,15 @@ class WalOptions:
     new_nonce: Callable[[], int] = _random_nonce
 
 
+def log_write(persist: Persist) -> Write | None:
+    """What a write of Raft's puts into the log; None: nothing, it only waits for those before it."""
+    if persist.base is not None:
+        return persist.hard_state, (Base(persist.base.index, persist.base.term), *persist.entries)
+    if persist.entries or persist.hard_state is not None:
+        return persist.hard_state, persist.entries
+    return None
+
+
 class _Next(Enum):
     """Which call may come next."""
 
@@ -81,7 +97,9 @@ class _Next(Enum):
 class Wal:
     """The log of one node, open for appending. One thread at a time, but see `fill_spare`."""
 
-    def __init__(self, disk: Disk, directory: Path, identity: Identity, options: WalOptions, read: LogRead) -> None:
+    def __init__(
+        self, disk: Disk, directory: Path, identity: Identity, options: WalOptions, read: LogRead, state: StateFile
+    ) -> None:
         """Take over a log that was read and mended; see `open`."""
         self._disk = disk
         self._directory = directory
@@ -92,6 +110,9 @@ class Wal:
         self._place = read.tail.place
         self._next_index = read.tail.next_index
         self._hard_state = read.recovered.hard_state
+        self._state = state
+        self._sizes = dict(read.sizes)
+        self._name = read.tail.path.name
         self._next = _Next.WRITE
         self._spare = Spare(disk, directory / _SPARE_NAME, options.segment_bytes)
         self._bytes_written = 0
@@ -105,18 +126,17 @@ class Wal:
         For a data directory that has no META yet. What an earlier attempt left is replaced.
 
         Raises:
-          LogDamaged: there is a log with something in it.
+          LogDamaged: there is a log with something in it, or one was opened here.
           DiskFailed, DiskFull.
         """
+        if STATE_NAME in disk.listdir(directory):
+            raise damaged(directory / STATE_NAME, 0, "nothing: the directory has no META, so it never held a log")
         for name in segment_names(disk, directory):
             path = directory / name
             if not is_zero(read_file(disk, path), SECTOR_BYTES):
                 raise damaged(path, SECTOR_BYTES, "nothing: the directory has no META, so it never held a log")
             disk.unlink(path)
-        spare = _short_spare(disk, directory, options)
-        header = SegmentHeader(1, LogIndex(1), 1, options.new_nonce(), spare.capacity, 0)
-        file, _ = begin(disk, spare.path, header, identity)
-        file.close()
+        begin_log(disk, directory, identity, options)
 
     @classmethod
     def open(
@@ -127,18 +147,25 @@ class Wal:
         options: WalOptions,
         covered_index: LogIndex = LogIndex(0),
     ) -> tuple["Wal", Recovered]:
-        """Read the log, cut off an unfinished last write, and make everything that is answered durable.
+        """Read the log, cut off an unfinished last write, and make everything that is answered durable, names included.
 
         `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
 
         Raises:
-          LogDamaged: damage that no unfinished write explains; nothing was changed.
+          LogDamaged: damage that no unfinished write explains, or a term or a vote that the log has lost; nothing was
+            changed.
           DataDirForeign: a segment is another node's, or a newer program's.
           DiskFailed, DiskFull.
         """
         read = read_log(disk, directory, identity, covered_index)
+        hard_state = read.recovered.hard_state
+        found = read_state(disk, directory, identity)
+        if (expected := forgotten(hard_state, found)) is not None:
+            raise damaged(directory, 0, expected)
         _mend(disk, read)
-        return cls(disk, directory, identity, options, read), read.recovered
+        state = StateFile.begin(disk, directory, identity, found, hard_state)
+        wal = cls(disk, directory, identity, options, read, state)
+        return wal, attrs.evolve(read.recovered, boots=state.boots)
 
     def write(self, writes: Sequence[Write]) -> None:
         """Append `writes` as one batch, in order, without making it durable. At least one record.
@@ -161,7 +188,7 @@ class Wal:
         self._next = _Next.SYNC
 
     def sync(self) -> None:
-        """Make the last write durable. One fdatasync; with nothing written, none.
+        """Make the last write durable. One fdatasync, two if it brought another term or vote; with nothing written, none.
 
         Raises:
           DiskFailed: it may or may not be durable. Never call again: the kernel may have dropped it.
@@ -171,6 +198,9 @@ class Wal:
         assert self._next is _Next.SYNC, "sync after a failure"
         self._next = _Next.NONE
         self._file.sync()
+        # The copy comes second: ahead of the log, it would be the proof of a loss.
+        if self._hard_state != self._state.hard_state:
+            self._state.write(self._hard_state)
         self._next = _Next.WRITE
 
     def fill_spare(self) -> Iterator[None]:
@@ -197,13 +227,15 @@ class Wal:
             if first_index_of(following) - 1 > covered_index:
                 break
             self._disk.unlink(self._directory / name)
+            del self._sizes[name]
             deleted += 1
         return deleted
 
     def close(self) -> None:
-        """Close the file. Does not sync."""
+        """Close the files. Does not sync."""
         self._next = _Next.NONE
         self._file.close()
+        self._state.close()
 
     def has_room(self, data_bytes: int) -> bool:
         """Whether a batch with `data_bytes` of header and records needs no new segment."""
@@ -214,6 +246,12 @@ class Wal:
     def has_spare(self) -> bool:
         """Whether the next roll finds its segment prepared."""
         return self._spare.ready
+
+    @property
+    def size_bytes(self) -> int:
+        """The room that the log's files take, the spare and the copy of term and vote included. Any thread may ask."""
+        segments = tuple(self._sizes.values())  # in one step, for `prune` may be at work in another thread
+        return sum(segments) + self._spare.size_bytes + STATE_BYTES
 
     def _note(self, writes: Sequence[Write]) -> None:
         for hard_state, entries in writes:
@@ -237,6 +275,7 @@ class Wal:
         self._bytes_written += len(batch)
         sector = place.sector + len(batch) // SECTOR_BYTES
         self._place = Place(place.nonce, sector, place.number + 1, running_crc)
+        self._sizes[self._name] = max(self._sizes[self._name], self._place.offset)  # one too large makes the file grow
 
     def _roll(self) -> None:
         seal, running_crc = encode_seal(self._place, self._next_index)
@@ -249,7 +288,28 @@ class Wal:
         self._file.sync()
         self._file.close()
         self._file, self._capacity, self.sequence = file, spare.capacity, header.sequence
+        self._name, self._sizes[header.name] = header.name, spare.capacity
         self._place = Place(nonce, 1, number, first_crc)
+
+
+def begin_log(
+    disk: Disk,
+    directory: Path,
+    identity: Identity,
+    options: WalOptions,
+    *,
+    sequence: int = 1,
+    hard_state: HardState | None = None,
+) -> None:
+    """Begin a log without entries, whose first segment has that number: it is durable on return, `hard_state` with it.
+
+    Raises:
+      DiskFailed, DiskFull.
+    """
+    spare = _short_spare(disk, directory, options)
+    header = SegmentHeader(sequence, LogIndex(1), 1, options.new_nonce(), spare.capacity, 0)
+    file, _ = begin(disk, spare.path, header, identity, hard_state)
+    file.close()
 
 
 def _short_spare(disk: Disk, directory: Path, options: WalOptions) -> Spare:

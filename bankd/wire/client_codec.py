@@ -25,6 +25,12 @@ from bankd.types import (
 )
 from bankd.wire.parsing import known, parse
 from bankd.wire.read_modes import encode_read_mode
+from bankd.wire.snapshot_codec import (
+    decode_snapshot_part,
+    decode_snapshot_taken,
+    encode_snapshot_read,
+    encode_snapshot_trigger,
+)
 from bankd.wire.status_codec import decode_digest_report, decode_leadership_moved, decode_node_status
 
 __all__ = [
@@ -35,6 +41,8 @@ __all__ = [
     "decode_get_transfer_status",
     "decode_list_accounts",
     "decode_node_status",
+    "decode_snapshot_part",
+    "decode_snapshot_taken",
     "decode_submit_transfers",
     "decode_transfer_leadership",
     "encode_create_account",
@@ -44,6 +52,8 @@ __all__ = [
     "encode_get_transfer_status",
     "encode_list_accounts",
     "encode_node_status",
+    "encode_snapshot_read",
+    "encode_snapshot_trigger",
     "encode_submit_transfers",
     "encode_transfer_leadership",
 ]

@@ -23,6 +23,8 @@ class Method(IntEnum):
     GET_NODE_STATUS = 16
     GET_DIGEST = 17
     TRANSFER_LEADERSHIP = 18
+    TRIGGER_SNAPSHOT = 19
+    READ_SNAPSHOT = 20
 
     # between peers
     RAFT = 32

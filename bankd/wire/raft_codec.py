@@ -1,4 +1,4 @@
-"""Raft messages as the bodies of frames between peers, and back.
+"""What nodes say to each other, Raft messages and digest notices, as the bodies of frames, and back.
 
 Sender and receiver are those of the connection and are not repeated in the bytes. What a peer sent
 is checked here as far as its shape goes: kinds are known, numbers leave room to count on, entries
@@ -21,7 +21,6 @@ from bankd.raft.messages import (
     EntryType,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotRef,
@@ -31,6 +30,9 @@ from bankd.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
+from bankd.replica.comparison import DigestNotice
+from bankd.replica.digests import DIGEST_BYTES
+from bankd.replica.events import PeerMessage
 from bankd.types import LogIndex, NodeId, Term
 from bankd.wire.parsing import known, parse
 from bankd.wire.varint import bytes_tag, varint, varint_tag
@@ -52,7 +54,7 @@ _ENTRY_BODY: Final = bytes_tag(pb.Entry.BODY_FIELD_NUMBER)
 _ENTRY_TYPES: Final[Mapping[int, EntryType]] = {int(kind): kind for kind in EntryType}
 
 
-def encode_message(message: Message) -> bytes:
+def encode_message(message: PeerMessage) -> bytes:
     """The body of an ITEM frame of Method.RAFT."""
     if isinstance(message, AppendRequest):
         return _encode_append(message)
@@ -94,19 +96,31 @@ def _encode_small(
     | SnapshotResponse
     | ReadIndexRequest
     | ReadIndexResponse
-    | TimeoutNow,
+    | TimeoutNow
+    | DigestNotice,
 ) -> pb.Message:
     term = message.term
     match message:
-        case AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term):
-            response = pb.AppendResponse(accepted=accepted, match_index=match, hint_index=hint, hint_term=hint_term)
-            return pb.Message(term=term, append_response=response)
-        case HeartbeatRequest(commit_index=commit, read_round=read_round):
-            return pb.Message(
-                term=term, heartbeat_request=pb.HeartbeatRequest(commit_index=commit, read_round=read_round)
+        case AppendResponse():
+            response = pb.AppendResponse(
+                accepted=message.accepted,
+                match_index=message.match_index,
+                hint_index=message.hint_index,
+                hint_term=message.hint_term,
+                refilling=message.refilling,
             )
-        case HeartbeatResponse(read_round=read_round):
-            return pb.Message(term=term, heartbeat_response=pb.HeartbeatResponse(read_round=read_round))
+            return pb.Message(term=term, append_response=response)
+        case HeartbeatRequest():
+            heartbeat = pb.HeartbeatRequest(
+                commit_index=message.commit_index,
+                read_round=message.read_round,
+                refilling=message.refilling,
+                barrier_index=message.barrier_index,
+            )
+            return pb.Message(term=term, heartbeat_request=heartbeat)
+        case HeartbeatResponse(read_round=read_round, refilling=refilling):
+            confirmation = pb.HeartbeatResponse(read_round=read_round, refilling=refilling)
+            return pb.Message(term=term, heartbeat_response=confirmation)
         case SnapshotRequest(snapshot=snapshot, offset=offset, data=data):
             chunk = pb.SnapshotRequest(
                 index=snapshot.index,
@@ -117,8 +131,8 @@ def _encode_small(
                 data=data,
             )
             return pb.Message(term=term, snapshot_request=chunk)
-        case SnapshotResponse(content_id=content_id, received_bytes=received_bytes):
-            receipt = pb.SnapshotResponse(content_id=content_id, received_bytes=received_bytes)
+        case SnapshotResponse(content_id=content_id, received_bytes=received_bytes, refilling=refilling):
+            receipt = pb.SnapshotResponse(content_id=content_id, received_bytes=received_bytes, refilling=refilling)
             return pb.Message(term=term, snapshot_response=receipt)
         case ReadIndexRequest(read_id=read_id):
             return pb.Message(term=term, read_index_request=pb.ReadIndexRequest(read_id=read_id))
@@ -137,14 +151,16 @@ def _encode_small(
             return pb.Message(term=term, vote_response=pb.VoteResponse(granted=granted, pre_vote=pre_vote))
         case TimeoutNow():
             return pb.Message(term=term, timeout_now=pb.TimeoutNow())
+        case DigestNotice(index=index, digest=digest):
+            return pb.Message(term=term, digest_notice=pb.DigestNotice(index=index, digest=digest))
         case _:
             assert_never(message)
 
 
-def decode_message(body: bytes, *, sender: NodeId, to: NodeId) -> Message:
-    """Raises ProtocolError: no Raft message, or one that no sound peer could have sent."""
+def decode_message(body: bytes, *, sender: NodeId, to: NodeId) -> PeerMessage:
+    """Raises ProtocolError: no message of a node, or one that no sound peer could have sent."""
     message = parse(pb.Message, body)
-    decode = known(_DECODERS, message.WhichOneof("kind"), "Raft message")
+    decode = known(_DECODERS, message.WhichOneof("kind"), "message of a node")
     _bounded(message.term)
     return decode(message, to, sender, Term(message.term))
 
@@ -198,20 +214,30 @@ def _append_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term
     match_index, hint_index, hint_term = response.match_index, response.hint_index, response.hint_term
     _bounded(match_index, hint_index, hint_term)
     return AppendResponse(
-        to, sender, term, response.accepted, LogIndex(match_index), LogIndex(hint_index), Term(hint_term)
+        to,
+        sender,
+        term,
+        response.accepted,
+        LogIndex(match_index),
+        LogIndex(hint_index),
+        Term(hint_term),
+        response.refilling,
     )
 
 
 def _heartbeat_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatRequest:
     request = message.heartbeat_request
-    _bounded(request.commit_index, request.read_round)
-    return HeartbeatRequest(to, sender, term, LogIndex(request.commit_index), request.read_round)
+    commit_index, read_round, barrier_index = request.commit_index, request.read_round, request.barrier_index
+    _bounded(commit_index, read_round, barrier_index)
+    return HeartbeatRequest(
+        to, sender, term, LogIndex(commit_index), read_round, request.refilling, LogIndex(barrier_index)
+    )
 
 
 def _heartbeat_response(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> HeartbeatResponse:
-    read_round = message.heartbeat_response.read_round
-    _bounded(read_round)
-    return HeartbeatResponse(to, sender, term, read_round)
+    response = message.heartbeat_response
+    _bounded(response.read_round)
+    return HeartbeatResponse(to, sender, term, response.read_round, response.refilling)
 
 
 def _snapshot_request(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> SnapshotRequest:
@@ -230,7 +256,7 @@ def _snapshot_response(message: pb.Message, to: NodeId, sender: NodeId, term: Te
     response = message.snapshot_response
     _bounded(response.received_bytes)
     _identifies(response.content_id)
-    return SnapshotResponse(to, sender, term, response.content_id, response.received_bytes)
+    return SnapshotResponse(to, sender, term, response.content_id, response.received_bytes, response.refilling)
 
 
 def _identifies(content_id: bytes) -> None:
@@ -254,7 +280,15 @@ def _timeout_now(message: pb.Message, to: NodeId, sender: NodeId, term: Term) ->
     return TimeoutNow(to, sender, term)
 
 
-_DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term], Message]]] = {
+def _digest_notice(message: pb.Message, to: NodeId, sender: NodeId, term: Term) -> DigestNotice:
+    index, digest = message.digest_notice.index, message.digest_notice.digest
+    _bounded(index)
+    if len(digest) != DIGEST_BYTES:
+        raise ProtocolError(f"a digest of {len(digest)} bytes")
+    return DigestNotice(to, sender, term, LogIndex(index), digest)
+
+
+_DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term], PeerMessage]]] = {
     "vote_request": _vote_request,
     "vote_response": _vote_response,
     "append_request": _append_request,
@@ -266,4 +300,5 @@ _DECODERS: Final[Mapping[str | None, Callable[[pb.Message, NodeId, NodeId, Term]
     "read_index_request": _read_index_request,
     "read_index_response": _read_index_response,
     "timeout_now": _timeout_now,
+    "digest_notice": _digest_notice,
 }

@@ -19,6 +19,7 @@ _ERROR_BY_REASON: Final[Mapping[str, type[BankError]]] = {
     "INSUFFICIENT_FUNDS": errors.InsufficientFunds,
     "INVALID_ACCOUNT": errors.InvalidAccount,
     "LIMIT_EXCEEDED": errors.LimitExceeded,
+    "SNAPSHOT_NOT_FOUND": errors.SnapshotNotFound,
 }
 _ERROR_BY_CODE: Final[Mapping[Code, type[BankError]]] = {
     Code.INVALID_ARGUMENT: errors.InvalidArgument,

@@ -18,7 +18,7 @@ from bankd.ledger.checks import judge_account_id, judge_create, judge_transfers,
 from bankd.ledger.commands import Command
 from bankd.ledger.queries import GetAccount, GetBalance, GetTransfer, ListAccounts, Query
 from bankd.pb import bank_pb2, cluster_pb2, ledger_pb2
-from bankd.types import AccountId, LogIndex, NodeId, ReadMode, TxId
+from bankd.types import AccountId, LogIndex, NodeId, ReadMode, Term, TxId
 from bankd.wire import commands
 from bankd.wire.entries import open_wrapped, wrap_command
 from bankd.wire.methods import Method
@@ -62,7 +62,21 @@ class TransferLeadershipAsked:
     target: NodeId | None  # None: the most up-to-date voter
 
 
-Request = Write | Read | StatusAsked | DigestAsked | TransferLeadershipAsked
+@attrs.frozen
+class SnapshotTriggerAsked:
+    pass
+
+
+@attrs.frozen
+class SnapshotReadAsked:
+    """`offset` is any number: whether the file reaches so far, its node must judge."""
+
+    index: LogIndex  # 0: the newest one that is sound, whatever the term
+    term: Term
+    offset: int
+
+
+Request = Write | Read | StatusAsked | DigestAsked | TransferLeadershipAsked | SnapshotTriggerAsked | SnapshotReadAsked
 
 
 def decode_request(method: int, body: bytes) -> Request | Refusal:
@@ -159,6 +173,16 @@ def _transfer_leadership(body: bytes) -> TransferLeadershipAsked:
     return TransferLeadershipAsked(NodeId(target) if target else None)
 
 
+def _trigger_snapshot(body: bytes) -> SnapshotTriggerAsked:
+    parse(cluster_pb2.TriggerSnapshotRequest, body)
+    return SnapshotTriggerAsked()
+
+
+def _read_snapshot(body: bytes) -> SnapshotReadAsked:
+    request = parse(cluster_pb2.ReadSnapshotRequest, body)
+    return SnapshotReadAsked(LogIndex(request.index), Term(request.term), request.offset)
+
+
 _READERS: Final[Mapping[int, Callable[[bytes], Request | Refusal]]] = {
     Method.CREATE_ACCOUNT: _create_account,
     Method.GET_BALANCE: _get_balance,
@@ -170,4 +194,6 @@ _READERS: Final[Mapping[int, Callable[[bytes], Request | Refusal]]] = {
     Method.GET_NODE_STATUS: _get_node_status,
     Method.GET_DIGEST: _get_digest,
     Method.TRANSFER_LEADERSHIP: _transfer_leadership,
+    Method.TRIGGER_SNAPSHOT: _trigger_snapshot,
+    Method.READ_SNAPSHOT: _read_snapshot,
 }

@@ -33,10 +33,11 @@ from bankd.ledger.queries import (
     TransferFound,
 )
 from bankd.pb import bank_pb2, ledger_pb2
-from bankd.status import DigestReport, LeadershipMoved, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, NodeStatus, SnapshotPart, SnapshotTaken
 from bankd.types import ROW_ID_CONFLICT, ROW_MALFORMED, LogIndex, TransferStatus
 from bankd.wire.methods import Method
 from bankd.wire.requests import Read, Request, Write
+from bankd.wire.snapshot_codec import encode_snapshot_part, encode_snapshot_taken
 from bankd.wire.status_codec import encode_digest_report, encode_leadership_moved, encode_node_status
 
 ACCOUNT_CREATED: Final = "Account created"
@@ -49,7 +50,7 @@ TRANSFER_MESSAGES: Final[Mapping[int, str]] = {
     TransferStatus.COMMITTED_LIMIT_EXCEEDED: LIMIT_EXCEEDED,
 }
 
-Result = Outcome | Answer | NodeStatus | DigestReport | LeadershipMoved
+Result = Outcome | Answer | NodeStatus | DigestReport | LeadershipMoved | SnapshotTaken | SnapshotPart
 
 
 def encode_response(
@@ -83,6 +84,10 @@ def encode_response(
             return encode_digest_report(result)
         case LeadershipMoved():
             return encode_leadership_moved(result)
+        case SnapshotTaken():
+            return encode_snapshot_taken(result)
+        case SnapshotPart():
+            return encode_snapshot_part(result)
         case NotFound():
             return _not_found(request, index)
         case RequestConflict(differs=differs):

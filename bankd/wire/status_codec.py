@@ -27,6 +27,14 @@ def encode_node_status(status: NodeStatus) -> bytes:
         fsync_p99_us=status.fsync_p99_us,
         waiting_calls=status.waiting_calls,
         members=[_encode_member(member) for member in status.members],
+        refilling=status.refilling,
+        snapshot_index=status.snapshot_index,
+        snapshot_size_bytes=status.snapshot_size_bytes,
+        snapshot_under_way=status.snapshot_under_way,
+        log_base_index=status.log_base_index,
+        log_bytes=status.log_bytes,
+        snapshot_bytes=status.snapshot_bytes,
+        disk_free_bytes=status.disk_free_bytes,
     ).SerializeToString()
 
 
@@ -39,6 +47,7 @@ def _encode_member(member: MemberStatus) -> pb.Member:
         rtt_us=member.rtt_us,
         last_heard_ms=member.last_heard_ms,
         connected=member.connected,
+        refilling=member.refilling,
     )
 
 
@@ -65,6 +74,14 @@ def decode_node_status(body: bytes) -> NodeStatus:
         fsync_p99_us=message.fsync_p99_us,
         waiting_calls=message.waiting_calls,
         members=tuple(_decode_member(member) for member in message.members),
+        refilling=message.refilling,
+        snapshot_index=LogIndex(message.snapshot_index),
+        snapshot_size_bytes=message.snapshot_size_bytes,
+        snapshot_under_way=message.snapshot_under_way,
+        log_base_index=LogIndex(message.log_base_index),
+        log_bytes=message.log_bytes,
+        snapshot_bytes=message.snapshot_bytes,
+        disk_free_bytes=message.disk_free_bytes,
     )
 
 
@@ -77,6 +94,7 @@ def _decode_member(member: pb.Member) -> MemberStatus:
         rtt_us=member.rtt_us,
         last_heard_ms=member.last_heard_ms,
         connected=member.connected,
+        refilling=member.refilling,
     )
 
 

@@ -60,7 +60,39 @@ def test_status_in_json(cluster: Cluster) -> None:
         "behind": "0",
         "fsync_p99_us": "200",
         "version": nodes[1]["version"],
+        "disk_bytes": "67108864",
+        "snapshot_under_way": False,
+        "log_base_index": "0",
+        "log_bytes": "67108864",
+        "snapshot_bytes": "0",
+        "disk_free_bytes": "3221225472",
     }
+
+
+def test_status_in_json_tells_of_the_newest_snapshot(cluster: Cluster) -> None:
+    assert ask(cluster, "snapshot trigger n2").exit is Exit.OK
+    nodes = ask(cluster, "cluster status -o json").json["nodes"]
+    size = str(cluster[1].snapshots[0].taken.size_bytes)
+    assert [node.get("snapshot_index") for node in nodes] == [None, "1", None]
+    assert (nodes[1]["snapshot_size_bytes"], nodes[1]["snapshot_bytes"]) == (size, size)
+    assert nodes[1]["disk_bytes"] == str(67108864 + int(size))
+
+
+@pytest.mark.parametrize(("columns", "more"), [("109", []), ("110", ["SNAPSHOT", "DISK"]), ("wide", [])])
+def test_a_wide_terminal_has_room_for_snapshots_and_disk_use(cluster: Cluster, columns: str, more: list[str]) -> None:
+    environ = {"BANKCTL_ENDPOINTS": cluster[0].address, "NO_COLOR": "1", "COLUMNS": columns}
+    ran = bankctl("cluster", "status", environ=environ, terminal=True)
+    assert ran.lines[1].split()[9:] == more
+    assert ("64.0 MiB" in ran.out) is bool(more)
+
+
+def test_a_node_that_is_refilled_is_shown_as_such_and_counts_in_no_quorum(cluster: Cluster) -> None:
+    cluster[2].refilling = "rot in its log"
+    ran = ask(cluster, "cluster status")
+    assert "quorum 2/3" in ran.lines[0]
+    assert ran.lines[3].split("\t")[2] == "refilling"
+    assert ran.err == "n3 is being refilled, and does not vote: rot in its log\n"
+    assert ask(cluster, "cluster status -o json").json["nodes"][2]["refilling"] == "rot in its log"
 
 
 def test_a_node_that_does_not_answer_is_shown_as_such(cluster: Cluster) -> None:
@@ -193,6 +225,10 @@ HEALTHY = [node(1), node(2), node(3)]
         ([node(1), node(2), ("h3:1", GONE)], ["n3: does not answer, last seen 3.2 s ago: refused"]),
         ([node(1), node(2), node(3, digest=b"evil")], ["state: differs at index 10: n2, n3"]),
         ([node(1), node(2, imbalance=-5), node(3)], ["sum: of all balances is -0.05"]),
+        (
+            [node(1), node(2), node(3, refilling="an older copy was put back")],
+            ["n3: is being refilled, and does not vote: an older copy was put back"],
+        ),
         (
             [node(1, role="follower", leader_id=None), node(2, leader_id=None), node(3, leader_id=None)],
             ["leader: none (term 7)"],

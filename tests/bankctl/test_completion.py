@@ -11,7 +11,19 @@ from bankctl.completion import SCRIPTS, candidates
 from bankctl.table import COMMANDS, GRAMMAR
 from tests.bankctl.harness import bankctl
 
-TOP = ["account", "audit", "balance", "batch", "bench", "cluster", "completion", "status", "transfer", "version"]
+TOP = [
+    "account",
+    "audit",
+    "balance",
+    "batch",
+    "bench",
+    "cluster",
+    "completion",
+    "snapshot",
+    "status",
+    "transfer",
+    "version",
+]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ TABLE: list[tuple[type[BankError], Exit]] = [
     (errors.AccountExists, Exit.REFUSED),
     (errors.InvalidArgument, Exit.USAGE),
     (errors.AccountNotFound, Exit.NOT_FOUND),
+    (errors.SnapshotNotFound, Exit.NOT_FOUND),
     (errors.NotAllowed, Exit.NOT_ALLOWED),
     (errors.Unavailable, Exit.UNAVAILABLE),
     (errors.Overloaded, Exit.UNAVAILABLE),
@@ -43,7 +44,11 @@ def test_what_a_node_cannot_serve_as_things_are_is_unavailable(code: Code) -> No
 
 
 def test_an_error_that_fits_no_kind_is_the_servers_fault() -> None:
-    assert judge(BankError(refusal(code=Code.DATA_LOSS))).exit is Exit.INTERNAL
+    assert judge(BankError(refusal(code=Code.ABORTED))).exit is Exit.INTERNAL
+
+
+def test_a_disk_that_lost_something_is_unhealthy() -> None:
+    assert judge(BankError(refusal(code=Code.DATA_LOSS))).exit is Exit.UNHEALTHY
 
 
 def test_amounts_in_a_refusal_are_shown_as_people_write_them() -> None:

@@ -6,13 +6,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.client.fake_server import FakeServer, NeverAnswer
+from tests.client.fake_server import Answer, FakeServer, NeverAnswer
 
-HEAVY = {"trio", "anyio", "asyncio", "cyclopts", "rich", "argparse", "hypothesis", "pytest", "ssl", "csv", "traceback"}
+HEAVY = {
+    "trio",
+    "anyio",
+    "asyncio",
+    "cyclopts",
+    "rich",
+    "argparse",
+    "hypothesis",
+    "pytest",
+    "ssl",
+    "csv",
+    "traceback",
+    "zstandard",
+}
 
 
 @pytest.fixture
@@ -40,7 +54,9 @@ def test_a_process_gives_output_and_exit_code(server: FakeServer) -> None:
     assert refused.returncode == 1
 
 
-@pytest.mark.parametrize("line", ["version", "balance acct1", "transfer acct1 acct2 1.00"])
+@pytest.mark.parametrize(
+    "line", ["version", "balance acct1", "transfer acct1 acct2 1.00", "cluster status", "snapshot trigger"]
+)
 def test_a_one_shot_command_imports_nothing_heavy(server: FakeServer, line: str) -> None:
     program = "import sys; from bankctl.cli import main; main(); print(*sys.modules)"
     environ = {**os.environ, "BANKCTL_ENDPOINTS": server.address}
@@ -111,6 +127,19 @@ def test_ctrl_c_in_a_batch_tells_of_every_row(server: FakeServer, tmp_path: os.P
     assert code == 130
     assert [line.split("  ")[3] for line in out.splitlines()] == ["OUTCOME_UNKNOWN", "OUTCOME_UNKNOWN"]
     assert err.splitlines()[-1].startswith("error: OUTCOME_UNKNOWN: ")
+
+
+def test_ctrl_c_while_a_backup_is_fetched_leaves_no_file(server: FakeServer, tmp_path: Path) -> None:
+    server.script(Answer(), Answer(), Answer(), NeverAnswer())  # statuses twice, a snapshot, its first part
+    process = start(server, "snapshot", "save", str(tmp_path / "bank.snap"))
+    while len(server.requests) < 4:
+        assert process.poll() is None, process.communicate()
+    assert [file.name for file in tmp_path.iterdir()] == ["bank.snap.tmp"]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert err.decode().splitlines()[-1].endswith("bank.snap was not written (nothing of it is left)")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ctrl_c_ends_a_bench_run_with_its_total(server: FakeServer) -> None:

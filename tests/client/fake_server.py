@@ -24,17 +24,30 @@ from bankd import __version__
 from bankd.errors import Code, ProtocolError, Refusal
 from bankd.ledger.commands import CreateAccount, Outcome, SubmitTransfers
 from bankd.ledger.state import Ledger
-from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus, SnapshotTaken
 from bankd.types import AccountId, ClusterId, Incarnation, LogIndex, NodeId, Term, TimeNs
 from bankd.wire.frames import FRAME_BYTES_MAX, Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.hello import Endpoint, Hello, PeerRole, decode_hello, encode_hello, judge_hello
 from bankd.wire.methods import Method
 from bankd.wire.refusals import encode_refusal
-from bankd.wire.requests import DigestAsked, Read, Request, StatusAsked, TransferLeadershipAsked, Write, decode_request
+from bankd.wire.requests import (
+    DigestAsked,
+    Read,
+    Request,
+    SnapshotReadAsked,
+    SnapshotTriggerAsked,
+    StatusAsked,
+    TransferLeadershipAsked,
+    Write,
+    decode_request,
+)
 from bankd.wire.responses import encode_response
+from bankd.wire.snapshot_codec import PART_BYTES_MAX, snapshot_not_found
+from tests.client.snapshots import SnapshotFile, snapshot_of
 
 CLUSTER_ID = ClusterId(0x7F3A9C20)
 FIRST_TIME_NS = 1_700_000_000_000_000_000  # the stamp of index 0; every entry is one second later
+SNAPSHOTS_KEPT = 2
 WAITED_OUT_S = 2.0  # the time of calls that get no answer: enough to be sent by a machine that stalls for a second
 NOT_LEADER = Refusal(Code.UNAVAILABLE, "NOT_LEADER", "this node does not lead", retryable=True)
 
@@ -90,7 +103,12 @@ class Hang:
     """From here on not a word on this connection, not even to a ping: a node that was stopped."""
 
 
-Step = Answer | Refuse | DropBefore | DropAfter | NeverAnswer | Hold | Garbage | Hang
+@attrs.frozen
+class Die:
+    """A killed process: the port closes and every connection breaks, this one first."""
+
+
+Step = Answer | Refuse | DropBefore | DropAfter | NeverAnswer | Hold | Garbage | Hang | Die
 
 
 @attrs.define
@@ -126,6 +144,9 @@ class FakeServer:
         self.batch_rows: list[int] = []  # of each SubmitTransfers
         self.cancelled: list[int] = []  # call ids
         self.connections = 0
+        self.refilling = ""  # why it counts in no quorum
+        self.snapshots: list[SnapshotFile] = []  # the newest first
+        self.part_bytes_max = PART_BYTES_MAX  # fewer make many parts of a small snapshot
         self.hello_refusal: Refusal | None = None
         self.greets = True  # off: connections are accepted and never greeted
         self.names_leader = True  # off: its greeting says nothing about who leads
@@ -151,14 +172,17 @@ class FakeServer:
 
     def stop(self) -> None:
         """As a killed process: the port closes and every connection breaks."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self.drop_connections()
+        self._die()
         for event in self._held:
             event.set()
         for thread in self._threads:
             thread.join()
+
+    def _die(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.drop_connections()
 
     def drop_connections(self) -> None:
         """Break every connection; the port stays open."""
@@ -276,6 +300,9 @@ class FakeServer:
                 output.append(data)
             case Hang():
                 self._hang(connection)
+            case Die():
+                self._die()
+                raise _Cut
 
     def _note(self, frame: Frame, request: Request | Refusal) -> None:
         self.requests.append((frame.method, frame.body))
@@ -318,13 +345,33 @@ class FakeServer:
             case TransferLeadershipAsked(target=target):
                 bank.leader_id = target or max(bank.addresses)
                 return encode_response(method, request, LeadershipMoved(NodeId(bank.leader_id), Term(2)))
+            case SnapshotTriggerAsked():
+                return encode_response(method, request, self._take_snapshot())
+            case SnapshotReadAsked():
+                return self._read_snapshot(method, request)
             case _:
                 raise AssertionError(f"{request} is no request of a client")
+
+    def _take_snapshot(self) -> SnapshotTaken:
+        with self.bank.lock:
+            newest = self.snapshots[0].taken if self.snapshots else None
+            if newest is not None and newest.index == self.bank.ledger.applied_index:
+                return newest
+            self.snapshots.insert(0, snapshot_of(self.bank.ledger, CLUSTER_ID))
+        del self.snapshots[SNAPSHOTS_KEPT:]
+        return attrs.evolve(self.snapshots[0].taken, taken_ms=15)
+
+    def _read_snapshot(self, method: int, asked: SnapshotReadAsked) -> bytes | Refusal:
+        for file in self.snapshots:
+            if asked.index in (0, file.taken.index):
+                return encode_response(method, asked, file.part(asked.offset, self.part_bytes_max))
+        return snapshot_not_found(asked.index, asked.term)
 
     def _status(self) -> NodeStatus:
         with self.bank.lock:
             ledger = self.bank.ledger
             index = ledger.applied_index
+            newest = self.snapshots[0].taken if self.snapshots else None
             return NodeStatus(
                 cluster=self.cluster,
                 cluster_id=CLUSTER_ID,
@@ -348,6 +395,12 @@ class FakeServer:
                     MemberStatus(NodeId(name), address, voter=True, match_index=index, connected=True)
                     for name, address in sorted(self.bank.addresses.items())
                 ),
+                refilling=self.refilling,
+                snapshot_index=newest.index if newest else LogIndex(0),
+                snapshot_size_bytes=newest.size_bytes if newest else 0,
+                log_bytes=64 << 20,
+                snapshot_bytes=sum(file.taken.size_bytes for file in self.snapshots),
+                disk_free_bytes=3 << 30,
             )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from threading import Event
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from bankd.client import AtLeast, BankClient, Transfer, TransferRequest
@@ -18,6 +19,7 @@ from bankd.errors import (
     LimitExceeded,
     OutcomeUnknown,
     Refusal,
+    SnapshotNotFound,
     Unavailable,
 )
 from bankd.status import NodeStatus
@@ -25,6 +27,7 @@ from bankd.types import BALANCE_MAX, LogIndex, TransferStatus
 from bankd.wire.methods import Method
 from tests.client.fake_server import (
     WAITED_OUT_S,
+    Answer,
     DropAfter,
     DropBefore,
     FakeBank,
@@ -409,6 +412,27 @@ def test_write_larger_than_the_sockets_buffers_goes_through(play: Play) -> None:
         assert len(results) == 12_000
         assert server.requests[0][0] == Method.SUBMIT_TRANSFERS
         assert balance(server, "b") == 1000
+
+    play(scenario)
+
+
+def test_snapshot_is_read_where_it_was_taken_and_goes_on_after_a_lost_connection(play: Play) -> None:
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        taken = await client.cluster.snapshot(server.address)
+        assert taken.index == 2
+        server.part_bytes_max = -(-taken.size_bytes // 5)
+        server.script(Answer(), DropBefore(), Answer(), DropAfter())
+        parts: list[bytes] = []
+
+        async def write(data: bytes) -> None:
+            await anyio.lowlevel.checkpoint()
+            parts.append(data)
+
+        await client.cluster.fetch_snapshot(taken, write, endpoint=server.address)
+        assert (len(parts), b"".join(parts)) == (5, server.snapshots[0].data)
+        server.snapshots = []
+        with pytest.raises(SnapshotNotFound):
+            await client.cluster.fetch_snapshot(taken, write, endpoint=server.address)
 
     play(scenario)
 

@@ -16,11 +16,17 @@ from bankd.errors import (
     InsufficientFunds,
     InvalidArgument,
     OutcomeUnknown,
+    SnapshotNotFound,
     Unavailable,
 )
-from bankd.status import NodeStatus
+from bankd.status import NodeStatus, SnapshotTaken
+from bankd.types import TimeNs
+from bankd.wire.methods import Method
+from bankd.wire.requests import SnapshotReadAsked, decode_request
 from tests.client.fake_server import (
+    CLUSTER_ID,
     WAITED_OUT_S,
+    Answer,
     DropAfter,
     DropBefore,
     FakeBank,
@@ -30,6 +36,7 @@ from tests.client.fake_server import (
     NeverAnswer,
     Refuse,
 )
+from tests.client.snapshots import snapshot_of
 
 
 @pytest.fixture
@@ -170,6 +177,75 @@ def test_statuses_fall_back_on_the_endpoints_given() -> None:
     with SyncBankClient(dead.address) as client:
         [(address, error)] = client.cluster.statuses(timeout_s=WAITED_OUT_S)
     assert (address, type(error)) == (dead.address, Unavailable)
+
+
+# Snapshots
+
+
+def taken_in_parts(server: FakeServer, client: SyncBankClient) -> SnapshotTaken:
+    """A snapshot that takes six requests to read."""
+    taken = client.cluster.snapshot(server.address)
+    server.part_bytes_max = -(-taken.size_bytes // 6)
+    return taken
+
+
+def offsets(server: FakeServer) -> list[int]:
+    """Of the parts that were asked for."""
+    asked = [decode_request(method, body) for method, body in server.requests if method == Method.READ_SNAPSHOT]
+    return [request.offset for request in asked if isinstance(request, SnapshotReadAsked)]
+
+
+def test_snapshot_is_taken_once_where_nothing_is_new(server: FakeServer, client: SyncBankClient) -> None:
+    taken = client.cluster.snapshot(server.address)
+    assert (taken.index, taken.taken_ms, client.cluster.node_status().snapshot_index) == (2, 15, 2)
+    assert client.cluster.snapshot() == server.snapshots[0].taken
+    client.transfer("a", "b", 1)
+    assert client.cluster.snapshot().index == 3
+
+
+def test_snapshot_is_read_part_by_part_over_one_connection(server: FakeServer, client: SyncBankClient) -> None:
+    taken = taken_in_parts(server, client)
+    before, parts = server.connections, list[bytes]()
+    client.cluster.fetch_snapshot(taken, parts.append, endpoint=server.address)
+    assert (len(parts), b"".join(parts)) == (6, server.snapshots[0].data)
+    assert server.connections == before + 1
+
+
+@pytest.mark.parametrize("step", [DropBefore(), DropAfter(), Garbage(), Refuse()])
+def test_reading_goes_on_where_it_was_when_a_connection_is_lost(
+    server: FakeServer, client: SyncBankClient, step: DropBefore | DropAfter | Garbage | Refuse
+) -> None:
+    taken = taken_in_parts(server, client)
+    server.script(Answer(), Answer(), step)
+    parts: list[bytes] = []
+    client.cluster.fetch_snapshot(taken, parts.append, endpoint=server.address)
+    assert b"".join(parts) == server.snapshots[0].data
+    size = server.part_bytes_max
+    assert offsets(server) == [0, size, 2 * size, 2 * size, 3 * size, 4 * size, 5 * size]
+
+
+def test_reading_can_begin_in_the_middle(server: FakeServer, client: SyncBankClient) -> None:
+    taken, parts = client.cluster.snapshot(server.address), list[bytes]()
+    client.cluster.fetch_snapshot(taken, parts.append, endpoint=server.address, offset=100)
+    client.cluster.fetch_snapshot(taken, parts.append, endpoint=server.address, offset=taken.size_bytes)
+    assert parts == [server.snapshots[0].data[100:]]
+
+
+def test_snapshot_that_is_gone_or_another_by_now_is_not_mixed_with_the_old(
+    server: FakeServer, client: SyncBankClient
+) -> None:
+    taken, parts = taken_in_parts(server, client), list[bytes]()
+
+    def take_and_replace(data: bytes) -> None:
+        parts.append(data)
+        server.snapshots = [snapshot_of(server.bank.ledger, CLUSTER_ID, time_ns=TimeNs(1))]
+
+    with pytest.raises(SnapshotNotFound):
+        client.cluster.fetch_snapshot(taken, take_and_replace, endpoint=server.address)
+    assert len(parts) == 1
+    server.snapshots = []
+    with pytest.raises(SnapshotNotFound, match="holds no snapshot of index 2"):
+        client.cluster.fetch_snapshot(taken, parts.append, endpoint=server.address)
 
 
 def test_closed_client_refuses_calls(server: FakeServer) -> None:

@@ -8,10 +8,9 @@ from trio.testing import wait_all_tasks_blocked
 from bankd.errors import DiskFailed
 from bankd.node.disk import Committer, OnDurable, OnFailed
 from bankd.node.loop import ReplicaLoop
-from bankd.raft.messages import Message
-from bankd.raft.ready import Persist, RaftEvent
-from bankd.replica.effects import Reply
-from bankd.replica.events import TICKED, Calls, DigestCall
+from bankd.raft.ready import Persist
+from bankd.replica.effects import Effects, ReplicaEvent, Reply
+from bankd.replica.events import TICKED, Calls, DigestCall, PeerMessage
 from bankd.types import LogIndex, NodeId
 from tests.replica.group import ELECTION_TICKS, Group
 
@@ -27,15 +26,18 @@ class Nowhere:
         self.replies: list[Reply] = []
         self.sends = 0
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send(self, messages: Sequence[PeerMessage]) -> None:
         self.sends += 1
         assert self.breaks_on != "send", "planted"
 
     def reply(self, replies: Sequence[Reply]) -> None:
         self.replies += replies
 
-    def observe(self, events: Sequence[RaftEvent]) -> None:
+    def observe(self, events: Sequence[ReplicaEvent]) -> None:
         assert self.breaks_on != "observe", "planted"
+
+    def keep(self, effects: Effects) -> None:
+        assert self.breaks_on != "keep", "planted"
 
 
 class Quick:

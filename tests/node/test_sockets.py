@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -67,7 +68,16 @@ async def lone_node(directory: Path) -> AsyncIterator[LoneNode]:
     shutdown = trio.Event()
     with trio.fail_after(WAIT_S):
         async with trio.open_nursery() as nursery:
-            lone = LoneNode(await nursery.start(serve, config, environment, shutdown), address)
+            started: list[Node] = []
+            is_up = trio.Event()
+
+            def on_started(node: Node) -> None:
+                started.append(node)
+                is_up.set()
+
+            nursery.start_soon(partial(serve, config, environment, shutdown, on_started=on_started))
+            await is_up.wait()
+            lone = LoneNode(started[0], address)
             async with aclosing(lone):
                 await lone.wait_leads()
                 await open_accounts(await lone.dial())

@@ -78,10 +78,11 @@ def digest_after(index: int) -> bytes:
 def test_compacted_directory_is_sound_and_its_state_is_that_of_the_whole_log(bank: Path) -> None:
     report = verify(bank)
     assert (report.damages, report.notes) == ([], [])
-    assert [(line.file, line.state, line.indexes) for line in report.files[1:6]] == [
+    assert [(line.file, line.state, line.indexes) for line in report.files[1:7]] == [
         (LOG[0], "sealed", (4, 6)),
         (LOG[1], "sealed", (5, 6)),
         (LOG[2], "open", (7, 8)),
+        ("wal/STATE", "sound", None),
         (OLDER, "sound", (1, 4)),
         (NEWER, "sound", (1, 6)),
     ]

@@ -28,9 +28,11 @@ from bankd.offline.verify import run, verify
 from bankd.pb import entry_pb2
 from bankd.raft.messages import Entry, EntryType
 from bankd.storage.data_dir import DataDir
-from bankd.storage.identity import Identity, encode_meta, framed
+from bankd.storage.framed_file import framed
+from bankd.storage.identity import Identity, encode_meta
 from bankd.storage.lock import nodes_kept_away
 from bankd.storage.records import SECTOR_BYTES, Write
+from bankd.storage.state_file import look_at_state
 from bankd.storage.wal import WalOptions
 from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch
@@ -80,6 +82,7 @@ def test_sound_directory_is_told_with_its_books(bank: Path) -> None:
         (NAMES[0], "sealed", 3, (1, 3)),
         (NAMES[1], "sealed", 3, (4, 6)),
         (NAMES[2], "open", 2, (5, 6)),
+        ("wal/STATE", "sound", None, None),
         ("LOCK", NO_MEMORY, None, None),
     ]
     assert (report.log.entries, report.log.replaced, report.log.last_index, report.log.last_term) == (8, 2, 6, 3)
@@ -131,7 +134,7 @@ def test_files_that_nothing_is_known_of_are_named_and_counted(bank: Path) -> Non
     (bank / "snap" / "writing.tmp").write_bytes(b"x")
     (bank / "wal" / "spare.tmp").write_bytes(b"anything")
     report = verify(bank)
-    assert [(line.file, line.state) for line in report.files[4:]] == [
+    assert [(line.file, line.state) for line in report.files[5:]] == [
         ("LOCK", NO_MEMORY),
         ("snap/notes.txt", NOT_CHECKED),
         ("snap/writing.tmp", NO_MEMORY),
@@ -163,7 +166,7 @@ def test_every_flipped_bit_is_found_or_means_nothing(tmp_path: Path) -> None:
     assert sound.is_sound
     assert [line.state for line in sound.files[:3]] == ["sound", "sealed", "open"]
     unwritten = 2 * SECTOR_BYTES
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != "STATE"):
         name = str(file.relative_to(path))
         is_segment, is_open = name.endswith(".wal"), name.startswith("wal/0000000002")
         for bit in range(file.stat().st_size * 8):
@@ -421,6 +424,35 @@ def test_disk_that_gives_other_bytes_at_the_second_reading_is_found_out(
     ]
 
 
+# Term and vote beside the log
+
+
+def test_flipped_bit_in_the_copy_of_term_and_vote_is_found_unless_no_start_reads_it(bank: Path) -> None:
+    copy = bank / "wal" / "STATE"
+    newest = look_at_state(copy.read_bytes(), copy).newest
+    assert newest is not None
+    for bit in range(0, copy.stat().st_size * 8, 11):
+        flip(copy, bit)
+        found = [damage.file for damage in verify(bank).damages]
+        is_newest = bit // 8 // SECTOR_BYTES == newest.sequence % 2
+        assert found == (["wal/STATE"] if is_newest else []), f"bit {bit}"
+        flip(copy, bit)
+
+
+def test_log_that_has_forgotten_a_vote_is_convicted_by_the_copy(bank: Path) -> None:
+    """An older copy of the log alone, sound by itself."""
+    older = make(bank.parent / "older", small_history()[:4])
+    for name in NAMES:
+        (bank / "wal" / name).unlink()
+    for file in (older / "wal").glob("*.wal"):
+        shutil.copy(file, bank / "wal")
+    report = verify(bank)
+    assert [str(damage) for damage in report.damages] == [
+        "wal/STATE: expected a log with term 3 and a vote for n3, as STATE has it, not one with term 2 and a vote for n2"
+    ]
+    assert report.start.sentence.startswith("with an empty log, as a refilling node")
+
+
 # What a crash leaves is no damage
 
 
@@ -439,6 +471,7 @@ def test_unfinished_write_is_a_note_and_not_damage(bank: Path) -> None:
 def test_segment_of_an_interrupted_roll_is_a_note(bank: Path) -> None:
     zeroed(bank / "wal" / NAMES[2], SECTOR_BYTES, 2048)
     zeroed(bank / "wal" / NAMES[1], 3 * SECTOR_BYTES, 2048)
+    (bank / "wal" / "STATE").unlink()  # it knows of the vote of then
     report = verify(bank)
     assert report.is_sound
     assert [line.state for line in report.files[1:4]] == ["sealed", "open", "unused"]

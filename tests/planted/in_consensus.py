@@ -91,7 +91,7 @@ BUGS_IN_CONSENSUS = (
         "a leader that hears nobody any more does not step down",
         (
             ELECTION,
-            "elif state.options.check_quorum and not has_quorum(state.configuration, self._replication.active_members):",
+            "elif state.options.check_quorum and not has_quorum(state.configuration, self._replication.counted_members):",
             "elif False:",
         ),
     ),
@@ -103,11 +103,7 @@ BUGS_IN_CONSENSUS = (
     bug(
         "append-answered-before-durable",
         "a follower acknowledges entries before its disk has them",
-        (
-            FOLLOWER,
-            "state.send_durable(AppendResponse(message.sender, state.node_id, state.term, True, match_index))",
-            "state.send(AppendResponse(message.sender, state.node_id, state.term, True, match_index))",
-        ),
+        (FOLLOWER, "state.send_durable(answer)", "state.send(answer)"),
     ),
     bug(
         "previous-term-not-compared",
@@ -198,8 +194,8 @@ BUGS_IN_CONSENSUS = (
         "the answer to a heartbeat does not say which read round it confirms, so that no read is ever served",
         (
             "bankd/wire/raft_codec.py",
-            "heartbeat_response=pb.HeartbeatResponse(read_round=read_round)",
-            "heartbeat_response=pb.HeartbeatResponse()",
+            "pb.HeartbeatResponse(read_round=read_round, refilling=refilling)",
+            "pb.HeartbeatResponse(refilling=refilling)",
         ),
     ),
     bug(

@@ -7,6 +7,7 @@ node until `persist`. Every Ready is drained at once, as a driver does. The judg
     S4   what any node hands out as committed is the same entry everywhere, for ever, and a new leader holds it
     D19  a vote or an acknowledgement leaves its node when what it promises is on that node's disk
     S1   when an entry is first committed, a majority has it on disk (so no loss of unsynced data takes it back)
+    RF   a node that is trusted again holds all that it once held and that is committed
     LM   log matching: equal index and term, equal log up to there (paper 5.3)
     R1   a read is confirmed at no less than what was committed anywhere when it was asked for
 
@@ -33,7 +34,18 @@ from bankd.raft.messages import (
     VoteResponse,
 )
 from bankd.raft.quorum import has_quorum
-from bankd.raft.ready import ChunkReceived, ChunkWanted, LogTruncated, MessageIgnored, Persist, Ready, Role
+from bankd.raft.ready import (
+    ChunkReceived,
+    ChunkWanted,
+    LogForgotten,
+    LogTruncated,
+    MessageIgnored,
+    Persist,
+    RaftEvent,
+    Ready,
+    Refilled,
+    Role,
+)
 from bankd.types import LogIndex, NodeId, Term
 
 CHUNK_BYTES = 2
@@ -78,6 +90,7 @@ class Disk:
     dropped_index: LogIndex = LogIndex(0)  # the log begins behind it
     snapshot: SnapshotRef | None = None
     covered: list[Entry] = attrs.field(factory=list)  # by the snapshot
+    lost: list[Entry] | None = None  # what was here before a loss that this disk knows of; None: it knows of none
 
     @property
     def entries(self) -> list[Entry]:
@@ -106,6 +119,24 @@ class Disk:
         """Make a snapshot durable."""
         self.snapshot, self.covered = snapshot, list(covered)
 
+    def forget(self, count: int) -> None:
+        """Keep the first `count` entries alone, without a trace of the others; fewer than the snapshot's: without it."""
+        self.reopen()
+        del self.written[count:]
+        if self.snapshot is not None and count < self.snapshot.index:
+            self.written, self.covered, self.snapshot, self.dropped_index = [], [], None, LogIndex(0)
+
+    def lose(self, count: int) -> None:
+        """Keep the first `count` entries alone, and know it."""
+        if self.lost is None:
+            self.lost = list(self.entries)
+        self.forget(count)
+
+    def vouches_for(self, entry: Entry) -> bool:
+        """Whether the entry is here; of a disk with a loss, whether it was: only what was said before counts."""
+        held = self.entries if self.lost is None else self.lost
+        return entry in held[entry.index - 1 : entry.index]
+
 
 def snapshot_of(covered: Sequence[Entry]) -> SnapshotRef:
     last = covered[-1]
@@ -129,6 +160,7 @@ class Node:
     reads: list[ChunkWanted] = attrs.field(factory=list)  # of chunks, under way
     incoming: SnapshotRef | None = None
     kept: bytes = b""  # of it
+    is_refilled: bool = False  # and not yet trusted
 
     def keep(self, chunk: ChunkReceived) -> None:
         if self.incoming != chunk.snapshot:
@@ -167,7 +199,7 @@ class Judge:
                 self._see_first_commit(cluster, entry)
 
     def _see_first_commit(self, cluster: "Cluster", entry: Entry) -> None:
-        holders = {name for name, disk in cluster.disks.items() if entry in disk.entries[entry.index - 1 : entry.index]}
+        holders = {name for name, disk in cluster.disks.items() if disk.vouches_for(entry)}
         assert has_quorum(cluster.configuration, holders), (
             f"S1: {entry.index}@{entry.term} is durable on {holders} only"
         )
@@ -187,6 +219,10 @@ class Judge:
                 assert message.match_index <= len(disk.entries), f"not durable: {message}"
             case _:
                 pass
+
+    def see_trusted(self, name: NodeId, disk: Disk, lost: Sequence[Entry]) -> None:
+        held = [entry for entry in self.committed if entry in lost[entry.index - 1 : entry.index]]
+        assert all(map(disk.vouches_for, held)), f"RF: {name} is trusted without what it acknowledged"
 
     def see_logs(self, cluster: "Cluster", changed: NodeId) -> None:
         mine = cluster.nodes[changed].log
@@ -214,6 +250,8 @@ class Cluster:
         self.network: list[Message] = []
         self.cuts: set[tuple[NodeId, NodeId]] = set()
         self.judge = Judge()
+        self.starts_refilling = 0
+        self.forgetful: set[NodeId] = set()  # their disks lose entries without a trace
         self.seen: Callable[[NodeId, Ready], None] = lambda _node_id, _ready: None
         self._draws = draws
         for name in names:
@@ -225,12 +263,14 @@ class Cluster:
     def start(self, name: NodeId) -> None:
         disk = self.disks[name]
         disk.reopen()
+        self.starts_refilling += disk.lost is not None
         raft = Raft(
             node_id=name,
             configuration=self.configuration,
             hard_state=disk.hard_state,
             entries=tuple(disk.entries[disk.dropped_index :]),
             snapshot=disk.snapshot,
+            refilling=self.starts_refilling if disk.lost is not None else 0,
             options=self.options,
             random=self._draws(name),
         )
@@ -249,9 +289,7 @@ class Cluster:
             overlay(node.log, ready.persist.entries)
         self._send(node, ready.send_now)
         for event in ready.events:
-            applied = len(node.applied)
-            assert not isinstance(event, LogTruncated) or event.from_index > applied, f"S4: {name} rewrites {event}"
-            assert not isinstance(event, MessageIgnored), f"{name} calls a correct peer broken: {event}"
+            self._observe(name, node, event)
         self.judge.see_logs(self, name)
         self.judge.see_committed(self, name, ready.committed)
         if node.raft.role is Role.LEADER:
@@ -267,6 +305,27 @@ class Cluster:
             for chunk in ready.chunks_received:
                 node.keep(chunk)
             self.drain(name)
+
+    def _observe(self, name: NodeId, node: Node, event: RaftEvent) -> None:
+        match event:
+            case LogTruncated():
+                assert event.from_index > len(node.applied), f"S4: {name} rewrites {event}"
+            case MessageIgnored():
+                raise AssertionError(f"{name} calls a correct peer broken: {event}")
+            case LogForgotten():
+                assert name in self.forgetful, f"{name} is told of a loss that there was not: {event}"
+            case Refilled():
+                node.is_refilled = True
+            case _:
+                pass
+
+    def trust(self, name: NodeId) -> None:
+        """Forget the loss on the disk of a node that is refilled, and let it count again."""
+        node = self.nodes[name]
+        lost, node.disk.lost, node.is_refilled = node.disk.lost, None, False
+        assert lost is not None, f"{name} has lost nothing"
+        self.judge.see_trusted(name, node.disk, lost)
+        node.raft.trust()
 
     def persist(self, name: NodeId, count: int | None = None) -> None:
         """Complete the node's oldest writes (all of them by default) as one disk operation."""
@@ -369,6 +428,8 @@ class Cluster:
             for name in running:
                 self.persist(name)
                 self.read_chunks(name)
+                if self.nodes[name].is_refilled:
+                    self.trust(name)
                 if self.nodes[name].is_complete:
                     self.install(name)
         raise AssertionError("the cluster does not come to rest")

@@ -25,7 +25,12 @@ QUIET = RaftOptions()
 
 
 def node(
-    *, terms: Iterable[int] = (), term: int = 0, configuration: Configuration = THREE, options: RaftOptions = QUIET
+    *,
+    terms: Iterable[int] = (),
+    term: int = 0,
+    configuration: Configuration = THREE,
+    options: RaftOptions = QUIET,
+    refilling: int = 0,
 ) -> Raft:
     """Return n1, a follower with these entry terms on its disk."""
     entries = entries_of_terms(terms)
@@ -35,6 +40,7 @@ def node(
         configuration=configuration,
         hard_state=HardState(Term(max(term, last_term))),
         entries=entries,
+        refilling=refilling,
         options=options,
         random=Zeros(),
     )

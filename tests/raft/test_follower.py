@@ -3,10 +3,10 @@
 import pytest
 
 from bankd.raft.core import Raft
-from bankd.raft.messages import AppendResponse, Entry, HeartbeatResponse, Message
-from bankd.raft.ready import LogTruncated, MessageIgnored, Persist
+from bankd.raft.messages import AppendResponse, Entry, HeartbeatResponse, Message, SnapshotRef, SnapshotRequest
+from bankd.raft.ready import ChunkReceived, LogForgotten, LogTruncated, MessageIgnored, Persist
 from bankd.types import LogIndex, Term
-from tests.raft.solo import N1, N2, N3, QUIET, append, entries, finish_writes, heartbeat, node
+from tests.raft.solo import N1, N2, N3, QUIET, append, entries, finish_writes, heartbeat, node, tick
 
 
 def persist_of(raft: Raft) -> Persist:
@@ -62,6 +62,19 @@ def test_follower_whose_disk_hangs_takes_nothing_more_until_it_goes_on() -> None
     raft.persisted(hung.write_seq + writes)
     raft.step(append(N2, 1, (1, 1), entries((2, 1))))
     assert answers(raft) == [(True, 2)]
+
+
+def test_follower_whose_disk_hangs_takes_no_snapshot_either() -> None:
+    raft = node()
+    raft.step(append(N2, 1, (0, 0), entries((1, 1))))
+    hung = persist_of(raft)
+    tick(raft, QUIET.election_ticks)
+    snapshot = SnapshotRef(LogIndex(9), Term(1), 10, b"a")
+    raft.step(SnapshotRequest(N1, N2, Term(1), snapshot))
+    assert raft.ready().chunks_received == ()
+    raft.persisted(hung.write_seq)
+    raft.step(SnapshotRequest(N1, N2, Term(1), snapshot))
+    assert raft.ready().chunks_received == (ChunkReceived(snapshot, 0, b""),)
 
 
 def test_hard_state_is_written_with_or_before_the_entries_of_its_term() -> None:
@@ -198,8 +211,7 @@ def test_heartbeat_beyond_the_log_is_reported_and_commits_nothing() -> None:
     # D10: this node acknowledged entries that it does not hold any more
     raft = node(terms=[1])
     raft.step(heartbeat(N2, 1, commit=5))
-    ready = raft.ready()
-    assert MessageIgnored(N2, "log_shorter_than_acknowledged") in ready.events
+    assert LogForgotten(N2, LogIndex(5)) in raft.ready().events
     assert raft.commit_index == 0
 
 

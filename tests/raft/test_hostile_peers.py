@@ -31,6 +31,7 @@ terms = numbers.map(Term)
 indexes = numbers.map(LogIndex)
 to = st.just(N1)
 senders = st.sampled_from([N2, N3, NodeId("n9")])
+nonces = st.sampled_from([0, 7, 8])
 snapshots = st.builds(SnapshotRef, indexes, terms, numbers, st.just(b"a"))
 some_entries = st.lists(st.builds(Entry, indexes, terms, st.sampled_from(EntryType), st.just(b"")), max_size=3).map(
     tuple
@@ -39,11 +40,11 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(VoteRequest, to, senders, terms, indexes, terms, st.booleans(), st.booleans()),
     st.builds(VoteResponse, to, senders, terms, st.booleans(), st.booleans()),
     st.builds(AppendRequest, to, senders, terms, indexes, terms, indexes, some_entries),
-    st.builds(AppendResponse, to, senders, terms, st.booleans(), indexes, indexes, terms),
-    st.builds(HeartbeatRequest, to, senders, terms, indexes, numbers),
-    st.builds(HeartbeatResponse, to, senders, terms, numbers),
+    st.builds(AppendResponse, to, senders, terms, st.booleans(), indexes, indexes, terms, nonces),
+    st.builds(HeartbeatRequest, to, senders, terms, indexes, numbers, nonces, indexes),
+    st.builds(HeartbeatResponse, to, senders, terms, numbers, nonces),
     st.builds(SnapshotRequest, to, senders, terms, snapshots, numbers, st.binary(max_size=3)),
-    st.builds(SnapshotResponse, to, senders, terms, st.just(b"a"), numbers),
+    st.builds(SnapshotResponse, to, senders, terms, st.just(b"a"), numbers, nonces),
     st.builds(ReadIndexRequest, to, senders, terms, numbers),
     st.builds(ReadIndexResponse, to, senders, terms, numbers, indexes, st.booleans()),
     st.builds(TimeoutNow, to, senders, terms),
@@ -69,7 +70,11 @@ def busy_leader() -> Raft:
     return raft
 
 
-starts: st.SearchStrategy[Callable[[], Raft]] = st.sampled_from([follower, candidate, busy_leader])
+def refilling() -> Raft:
+    return node(terms=[1, 1], refilling=7)
+
+
+starts: st.SearchStrategy[Callable[[], Raft]] = st.sampled_from([follower, candidate, busy_leader, refilling])
 
 
 @settings(max_examples=400, deadline=None)

@@ -1,4 +1,4 @@
-"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes, snapshots.
+"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes, snapshots, lost logs.
 
 Each seed is one run of two phases. In the first anything goes and the judge of `cluster.Cluster` looks
 after every step. Then everything is healed, and the cluster must elect a leader, commit on every node
@@ -14,6 +14,7 @@ import pytest
 
 from bankd.raft.core import InvalidTransferTarget, NotLeader, ProposalRefused, RaftOptions
 from bankd.raft.messages import Configuration, EntryType
+from bankd.raft.quorum import has_quorum
 from bankd.raft.ready import Role
 from bankd.types import NodeId
 from tests.raft.cluster import Cluster, Draws, node_ids
@@ -59,6 +60,8 @@ class Schedule:
             (8, self.crash_or_start),
             (8, self.cut_or_heal),
             (4, self.transfer),
+            (4, self.lose_log),
+            (20, self.trust),
             (4, self.unreachable),
             (2, self.calm),
         ]
@@ -131,6 +134,25 @@ class Schedule:
             self.cluster.start(self.random.choice(down))
         elif self.random.random() < 0.5:
             self.cluster.crash(self.up())
+
+    def lose_log(self) -> None:
+        """Let a disk lose the end of its log, all but its snapshot, or all, unless too few could be left to vote."""
+        name = self.random.choice(self.names)
+        disks = self.cluster.disks
+        sound = [other for other in self.names if other != name and disks[other].lost is None]
+        if not has_quorum(self.cluster.configuration, sound):
+            return
+        if name in self.cluster.nodes:
+            self.cluster.crash(name)
+        covered, held = len(disks[name].covered), len(disks[name].entries)
+        kept = self.random.choice([0, covered, *[self.random.randint(covered, held)] * 4])
+        disks[name].lose(kept)
+        self.cluster.start(name)
+
+    def trust(self) -> None:
+        name = self.up()
+        if self.cluster.nodes[name].is_refilled:
+            self.cluster.trust(name)
 
     def names_down(self) -> set[NodeId]:
         return set(self.names) - self.cluster.nodes.keys()

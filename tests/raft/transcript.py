@@ -15,6 +15,8 @@ index@term. Commands:
     compact n1 [5]                  n1 drops its log up to there, or as far as it may
     chunks n1                       n1's reads of its own snapshots are done
     install n1                      n1 installs the snapshot that it has received
+    lose n1 5 [unnoticed]           n1, which is down, keeps the first 5 of its entries, and knows that it lost some
+    trust n1                        n1, refilled, forgets that loss on its disk
     crash n1      restart n1        cut n1 n2         isolate n1            heal
     settle [n1 n2 ...]              bring all nodes, or these among themselves, to rest; writes changes of role only
     time 5                          let all nodes tick, settling after each
@@ -48,11 +50,13 @@ from bankd.raft.messages import (
 )
 from bankd.raft.ready import (
     LeadershipTransferAborted,
+    LogForgotten,
     LogTruncated,
     MessageIgnored,
     Persist,
     RaftEvent,
     Ready,
+    Refilled,
     Role,
     RoleChanged,
 )
@@ -167,6 +171,18 @@ class Transcript:
         self._cluster.start(NodeId(name))
         self.do_show(name)
 
+    def do_lose(self, name: str, count: str, unnoticed: str = "") -> None:
+        assert NodeId(name) not in self._cluster.nodes, f"{name} is up"
+        disk = self._cluster.disks[NodeId(name)]
+        if unnoticed:
+            disk.forget(int(count))
+            self._cluster.forgetful.add(NodeId(name))
+        else:
+            disk.lose(int(count))
+
+    def do_trust(self, name: str) -> None:
+        self._cluster.trust(NodeId(name))
+
     def do_cut(self, one: str, other: str) -> None:
         self._cluster.cut(NodeId(one), NodeId(other))
 
@@ -205,7 +221,7 @@ class Transcript:
             raft = node.raft
             self._facts.append(
                 f"{name}@{raft.term} {raft.role.name.lower()}: {show_log(node)}, "
-                f"commit {raft.commit_index}, stable {raft.stable_index}"
+                f"commit {raft.commit_index}, stable {raft.stable_index}" + (", refilling" if raft.is_refilling else "")
             )
 
     def do_waiting(self) -> None:
@@ -289,7 +305,7 @@ def kind(message: Message) -> str:
 
 
 def show_message(message: Message) -> str:
-    return f"{message.sender}->{message.to} {kind(message)}@{message.term}{show_content(message)}"
+    return f"{message.sender}->{message.to} {kind(message)}@{message.term}{show_content(message)}{show_refill(message)}"
 
 
 def show_content(message: Message) -> str:
@@ -325,6 +341,18 @@ def show_content(message: Message) -> str:
             return ""
         case _:
             assert_never(message)
+
+
+def show_refill(message: Message) -> str:
+    match message:
+        case HeartbeatRequest(refilling=nonce, barrier_index=barrier_index) if nonce:
+            return f", #{nonce} is refilled at {barrier_index}"
+        case (
+            AppendResponse(refilling=nonce) | HeartbeatResponse(refilling=nonce) | SnapshotResponse(refilling=nonce)
+        ) if nonce:
+            return f", refilling #{nonce}"
+        case _:
+            return ""
 
 
 def show_entries(entries: list[Entry] | tuple[Entry, ...]) -> str:
@@ -363,5 +391,9 @@ def show_event(name: NodeId, event: RaftEvent) -> str:
             return f"{name} gives up handing over to {event.target}"
         case MessageIgnored():
             return f"{name} ignores {event.sender}: {event.reason}"
+        case LogForgotten():
+            return f"{name} has forgotten its log: {event.leader_id} knows it to hold {event.index}"
+        case Refilled():
+            return f"{name} is refilled up to {event.index}"
         case _:
             assert_never(event)

@@ -90,7 +90,7 @@ def test_directory_put_back_from_an_older_copy_is_noticed_and_nothing_is_lost(cl
         node.start()
         wait_until(
             "the node says so, or a new leader that does not know has filled it again",
-            lambda: "log_shorter_than_acknowledged" in node.log_path.read_text() or cluster.leader() != leader,
+            lambda: "log_forgotten" in node.log_path.read_text() or cluster.leader() != leader,
         )
         load.wait_answered(100)
         node.kill()

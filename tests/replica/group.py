@@ -1,22 +1,26 @@
 """A few replicas and the wires between them, moved by hand: no clock, no disk, no chance.
 
 `settle` delivers everything and completes every write until nothing moves. Messages to a cut node
-are lost; writes of a node with a stalled disk wait.
+are lost; writes of a node with a stalled disk wait. `restart` brings a node back with what it had
+durable; its ledger begins anew and is told again what is committed.
 """
 
 from collections import deque
 from collections.abc import Sequence
 
+import attrs
+
 from bankd.ledger.commands import Command, CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetBalance
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
-from bankd.raft.messages import Configuration, HardState, Message
-from bankd.raft.ready import Persist, RaftEvent
-from bankd.replica.core import EntryCodec, Replica
-from bankd.replica.effects import Effects, Result
-from bankd.replica.events import TICKED, Call, Calls, Persisted, ReadCall, Received, WriteCall
-from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, TxId
+from bankd.raft.messages import Configuration, Entry, HardState
+from bankd.raft.ready import Persist
+from bankd.replica.comparison import DigestNotice, Diverged
+from bankd.replica.core import Applied, EntryCodec, Replica
+from bankd.replica.effects import Effects, ReplicaEvent, Result
+from bankd.replica.events import TICKED, Call, Calls, PeerMessage, Persisted, ReadCall, Received, WriteCall
+from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, Term, TxId
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
 from bankd.wire.methods import Method
@@ -34,6 +38,20 @@ class NoChance:
         return 0
 
 
+@attrs.define
+class Durable:
+    """What one node's disk holds."""
+
+    hard_state: HardState = attrs.field(factory=HardState)
+    entries: list[Entry] = attrs.field(factory=list)
+
+    def take(self, persist: Persist) -> None:
+        self.hard_state = persist.hard_state or self.hard_state
+        if persist.entries:
+            del self.entries[persist.entries[0].index - 1 :]
+            self.entries += persist.entries
+
+
 class Group:
     def __init__(self, names: Sequence[NodeId] = NAMES, *, waiting_calls_max: int = 100) -> None:
         self.now_ns = 0
@@ -41,22 +59,37 @@ class Group:
         self.cut: set[NodeId] = set()
         self.stalled: set[NodeId] = set()
         self.answers: dict[str, Result] = {}
-        self.events: list[tuple[NodeId, RaftEvent]] = []
-        self._messages: deque[Message] = deque()
+        self.events: list[tuple[NodeId, ReplicaEvent]] = []
+        self.diverged: dict[NodeId, Diverged] = {}
+        self.notices: list[DigestNotice] = []  # all that were sent
+        self._messages: deque[PeerMessage] = deque()
         self._writes: dict[NodeId, deque[Persist]] = {name: deque() for name in names}
-        self.replicas = {name: self._make(name, names, waiting_calls_max) for name in names}
+        self._disks = {name: Durable() for name in names}
+        self._waiting_calls_max = waiting_calls_max
+        self.replicas = {name: self._make(name) for name in names}
 
-    def _make(self, name: NodeId, names: Sequence[NodeId], waiting_calls_max: int) -> Replica:
+    def _make(self, name: NodeId) -> Replica:
         raft = Raft(
             node_id=name,
-            configuration=Configuration(voters=frozenset(names)),
-            hard_state=HardState(),
-            entries=(),
+            configuration=Configuration(voters=frozenset(self._disks)),
+            hard_state=self._disks[name].hard_state,
+            entries=tuple(self._disks[name].entries),
             options=RaftOptions(heartbeat_ticks=1, election_ticks=ELECTION_TICKS),
             random=NoChance(),
         )
         codec = EntryCodec(encode_batch_head, decode_batch)
-        return Replica(raft=raft, ledger=Ledger(), codec=codec, waiting_calls_max=waiting_calls_max)
+        return Replica(
+            raft=raft,
+            ledger=Ledger(),
+            applied=Applied(Term(0), b""),
+            codec=codec,
+            waiting_calls_max=self._waiting_calls_max,
+        )
+
+    def restart(self, name: NodeId) -> None:
+        """End a node with the writes that are under way, and start it on what is durable."""
+        self._writes[name].clear()
+        self.replicas[name] = self._make(name)
 
     # Moving the world
 
@@ -67,11 +100,15 @@ class Group:
     def carry_out(self, name: NodeId) -> Effects:
         effects = self.replicas[name].ready(self.wall_ns)
         self._messages.extend(effects.send_now)
+        self.notices += [message for message in effects.send_now if isinstance(message, DigestNotice)]
         self._writes[name].extend(effects.persists)
         self.events.extend((name, event) for event in effects.events)
         for reply_to, result in effects.replies:
             assert str(reply_to) not in self.answers, f"{reply_to} was answered twice"
             self.answers[str(reply_to)] = result
+        if effects.diverged is not None:
+            assert name not in self.diverged, f"{name} said twice that it diverged"
+            self.diverged[name] = effects.diverged
         return effects
 
     def settle(self) -> None:
@@ -84,20 +121,36 @@ class Group:
     def _deliver(self) -> bool:
         delivered = bool(self._messages)
         while self._messages:
-            message = self._messages.popleft()
-            if not {message.sender, message.to} & self.cut:
-                self.step(message.to, Received(message))
+            self.deliver(0)
         return delivered
+
+    @property
+    def messages_under_way(self) -> int:
+        return len(self._messages)
+
+    def deliver(self, place: int, *, again: bool = False) -> None:
+        """Deliver one of the messages that are under way; `again`: it will come once more."""
+        message = self._messages[place]
+        if not again:
+            del self._messages[place]
+        if not {message.sender, message.to} & self.cut:
+            self.step(message.to, Received(message))
 
     def _complete_writes(self) -> bool:
         completed = False
         for name, writes in self._writes.items():
             while writes and name not in self.stalled:
-                persist = writes.popleft()
-                self._messages.extend(persist.then_send)
-                self.step(name, Persisted(persist.write_seq))
+                self.complete_write(name)
                 completed = True
         return completed
+
+    def complete_write(self, name: NodeId) -> None:
+        """Make a node's oldest write durable, if it has one under way."""
+        if self._writes[name]:
+            persist = self._writes[name].popleft()
+            self._disks[name].take(persist)
+            self._messages.extend(persist.then_send)
+            self.step(name, Persisted(persist.write_seq))
 
     def take_writes(self, name: NodeId) -> list[Persist]:
         """Take away what a node has to persist; the caller completes it, or does not."""

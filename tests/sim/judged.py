@@ -15,11 +15,22 @@ from bankd.ledger.commands import Command, CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetBalance, GetTransfer, Query
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
-from bankd.raft.messages import Configuration, Entry, EntryType, HardState, Message
+from bankd.raft.messages import Configuration, Entry, EntryType, HardState
 from bankd.raft.ready import Persist
-from bankd.replica.core import EntryCodec, Replica
+from bankd.replica.core import Applied, EntryCodec, Replica
 from bankd.replica.effects import Effects
-from bankd.replica.events import TICKED, Call, Calls, Event, Persisted, ReadCall, Received, ReplyTo, WriteCall
+from bankd.replica.events import (
+    TICKED,
+    Call,
+    Calls,
+    Event,
+    PeerMessage,
+    Persisted,
+    ReadCall,
+    Received,
+    ReplyTo,
+    WriteCall,
+)
 from bankd.sim.judges import Judges, Violation
 from bankd.sim.judges.books import overlay
 from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ReadKind, Request
@@ -95,7 +106,7 @@ class Judged:
         self.judges = Judges(self.plan)
         self.trace = Trace(self.plan.nodes)
         self.now_ns = 0
-        self.messages: deque[Message] = deque()
+        self.messages: deque[PeerMessage] = deque()
         self.spoil: Spoil = lambda node, effects: effects
         self.results: list[object] = []
         self._seed = seed
@@ -158,7 +169,7 @@ class Judged:
                 witness.answered(self.now_ns, client, operation, result)
         return effects
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: PeerMessage) -> None:
         if self.nodes[message.to].running:
             self.step(message.to, Received(message))
 
@@ -254,6 +265,7 @@ class Judged:
         return Replica(
             raft=raft,
             ledger=ledger,
+            applied=Applied(Term(1), self._first_entry().body),
             codec=codec,
             waiting_calls_max=self._obeyed.product.waiting_calls_max,
             entry_bytes_max=limits.entry_bytes_max,

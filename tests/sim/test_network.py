@@ -3,7 +3,8 @@
 import attrs
 import pytest
 
-from bankd.raft.messages import HeartbeatRequest, Message
+from bankd.raft.messages import HeartbeatRequest
+from bankd.replica.events import PeerMessage
 from bankd.sim.ask import Ask
 from bankd.sim.network import UNDER_WAY_MAX, Network
 from bankd.sim.plan import NetworkOdds, Storm
@@ -27,7 +28,7 @@ class Mailbox:
     def numbers(self) -> list[int]:
         return [number for _, number in self.came]
 
-    def receive(self, message: Message) -> None:
+    def receive(self, message: PeerMessage) -> None:
         self.came.append((self.queue.now_ns, message.term))
 
     def lose_peer(self, peer: NodeId) -> None:

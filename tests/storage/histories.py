@@ -24,6 +24,11 @@ def new_disk(seed: int = 7) -> SimDisk:
     return SimDisk(Stream(seed, "disk"))
 
 
+def segments(disk: SimDisk) -> dict[Path, bytes]:
+    """Return what the segments hold, in their order."""
+    return {path: content for path, content in sorted(disk.copy().items()) if path.suffix == ".wal"}
+
+
 class LoggedDisk(SimDisk):
     """A disk that remembers its operations, as "pwrite META"."""
 

@@ -24,6 +24,7 @@ from tests.storage.histories import (
     new_disk,
     recovered_state,
     reopen,
+    segments,
     states,
     tiny,
     vote,
@@ -47,7 +48,7 @@ class Log:
         self.disk = new_disk()
         write_history(self.disk, DIRECTORY, history, tiny())
         self.sound = self.disk.copy()
-        self.segments = sorted(self.sound)
+        self.segments = list(segments(self.disk))
 
     def read(self, contents: dict[Path, bytes]) -> Recovered | None:
         """Return what is recovered from these files, or None for a refusal that changed nothing."""
@@ -137,6 +138,9 @@ def test_last_segment_zeroed_from_any_byte_on_loses_only_what_the_zeros_cover() 
     starts = (SECTOR_BYTES, 2 * SECTOR_BYTES, 3 * SECTOR_BYTES)
     for start in range(SECTOR_BYTES, len(data)):
         recovered = log.read_with(path, data[:start].ljust(len(data), b"\0"))
+        if start < starts[1]:
+            assert recovered is None, "the copy knows of the vote that is gone"
+            continue
         assert recovered is not None
         assert log.prefix_length(recovered) == sum(end <= start for end in starts[1:])
         torn_at = recovered.torn.offset if recovered.torn else None

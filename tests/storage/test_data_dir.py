@@ -9,9 +9,9 @@ import pytest
 from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFull, LogDamaged
 from bankd.pb import entry_pb2
 from bankd.sim.disk import PowerLost
-from bankd.storage import identity
 from bankd.storage.data_dir import DataDir
 from bankd.storage.disk import Disk, OsDisk
+from bankd.storage.framed_file import framed
 from bankd.storage.wal import Wal
 from bankd.types import ClusterId, NodeId
 from tests.storage.histories import DIRECTORY, append, entry, new_disk, tiny
@@ -103,7 +103,7 @@ def test_directory_of_another_node_or_cluster_is_refused_by_name(
 
 def test_directory_of_a_newer_format_is_refused(tmp_path: Path) -> None:
     body = entry_pb2.Meta(format_version=2, cluster="main", cluster_id=7, node_id="n1").SerializeToString()
-    (tmp_path / "META").write_bytes(identity.framed(body))
+    (tmp_path / "META").write_bytes(framed(body))
     with pytest.raises(DataDirForeign, match="format 2, this program knows 1"):
         open_dir(tmp_path)
 

@@ -1,6 +1,7 @@
 """Failing disks: an error becomes one of ours in one place, ends all use, and leaves a log that can be read."""
 
 import errno
+import os
 import resource
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def test_every_operation_on_a_missing_path_is_disk_failed(tmp_path: Path) -> Non
         lambda: disk.unlink(missing),
         lambda: disk.rename(missing, tmp_path / "other"),
         lambda: disk.fsync_dir(missing),
+        lambda: disk.free_bytes(missing),
     ):
         with pytest.raises(DiskFailed, match=r"missing.*No such file"):
             operation()
@@ -83,6 +85,16 @@ def test_file_reads_what_was_written_and_no_more(tmp_path: Path) -> None:
     file.truncate(3)
     assert file.size() == 3
     file.close()
+
+
+def test_free_bytes_are_those_that_this_process_may_write(tmp_path: Path) -> None:
+    stat = os.statvfs(tmp_path)
+    assert 0 < OsDisk().free_bytes(tmp_path) <= stat.f_blocks * stat.f_frsize
+    disk = new_disk()
+    disk.mkdir(DIRECTORY)
+    assert disk.free_bytes(DIRECTORY) > 0
+    disk.full = True
+    assert disk.free_bytes(DIRECTORY) == 0
 
 
 @pytest.mark.parametrize("short_write_bytes", [0, 1, 40, 77, 700])

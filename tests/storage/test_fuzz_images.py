@@ -58,7 +58,7 @@ class Log:
     def _find_head(self, after: Files) -> tuple[Path, int]:
         """Return the first sector behind a header that the last write changed: in the last segment, as a batch
         is written behind the roll that makes room for it."""
-        path, content = max(after.items())
+        path, content = max(item for item in after.items() if item[0].suffix == ".wal")
         before = self.files.get(path, b"").ljust(len(content), b"\0")
         sectors = range(SECTOR, len(content), SECTOR)
         return path, next(at for at in sectors if content[at : at + SECTOR] != before[at : at + SECTOR])
@@ -190,7 +190,8 @@ def lose_a_segment(files: Files, stream: Stream) -> None:
 def copy_a_segment(files: Files, stream: Stream) -> None:
     """Over another one, or under the next name."""
     source = some_file(files, stream)
-    next_name = f"{len(files) + 1:010}-{stream.between(1, 30):020}.wal"
+    segments = sum(path.suffix == ".wal" for path in files)
+    next_name = f"{segments + 1:010}-{stream.between(1, 30):020}.wal"
     files[stream.pick([*sorted(files), DIRECTORY / next_name])] = files[source]
 
 

@@ -120,7 +120,7 @@ def test_write_is_reported_only_after_its_sync(node: Node) -> None:
 
 def test_writes_that_wait_for_a_sync_share_the_next_one(node: Node) -> None:
     node.disk.held = True
-    node.submit(1, entry(1), hard_state=HardState(Term(1)))
+    node.submit(1, entry(1))
     node.disk.syncs_begun.get(timeout=WAIT_S)
     for index in range(2, 6):
         node.submit(index, entry(index))

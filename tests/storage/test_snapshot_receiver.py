@@ -37,7 +37,7 @@ def transfer(sent: Sent, incoming: IncomingSnapshot, *, piece_bytes: int = 100) 
 
 
 def install(incoming: IncomingSnapshot) -> None:
-    for _ in incoming.verify():
+    for _ in incoming.chunks():
         pass
     incoming.seal()
 
@@ -59,7 +59,7 @@ def test_verifying_takes_one_step_for_each_chunk() -> None:
     sent = Sent()
     incoming = open_store(new_disk()).receive(sent.ref)
     transfer(sent, incoming)
-    assert len(list(incoming.verify())) == len(content_of(9))
+    assert len(list(incoming.chunks())) == len(content_of(9))
 
 
 def test_repeated_piece_is_taken_once_and_one_behind_a_gap_not_at_all() -> None:
@@ -199,7 +199,7 @@ def test_incomplete_or_unverified_snapshot_is_not_sealed() -> None:
     with pytest.raises(AssertionError, match="bytes to verify"):
         install(incoming)
     incoming.write(sent.data[-1:], len(sent.data) - 1)
-    next(incoming.verify())
+    next(incoming.chunks())
     with pytest.raises(AssertionError, match="before it was verified"):
         incoming.seal()
 

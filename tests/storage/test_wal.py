@@ -13,6 +13,7 @@ from bankd.sim.random import Stream
 from bankd.storage.disk import OsDisk
 from bankd.storage.records import SECTOR_BYTES, Write
 from bankd.storage.wal import Wal
+from bankd.types import LogIndex
 from tests.storage.histories import (
     DIRECTORY,
     IDENTITY,
@@ -25,11 +26,14 @@ from tests.storage.histories import (
     new_disk,
     recovered_state,
     reopen,
+    segments,
     states,
     tiny,
     vote,
     write_history,
 )
+
+FIRST_SEGMENT = "0000000001-00000000000000000001.wal"
 
 
 def test_new_log_is_empty(tmp_path: Path) -> None:
@@ -81,7 +85,7 @@ def test_roll_takes_the_spare_when_there_is_one() -> None:
     for index in range(1, 5):
         wal.write(append(entry(index)))
         wal.sync()
-    sizes = [len(content) for _, content in sorted(disk.copy().items())]
+    sizes = [len(content) for content in segments(disk).values()]
     assert (wal.sequence, sizes) == (2, [2048, 4096])
     assert len(reopen(disk, DIRECTORY).entries) == 4
 
@@ -91,9 +95,9 @@ def test_leftover_spare_full_of_old_batches_is_never_read_as_log() -> None:
     disk = new_disk()
     history = [append(entry(index)) for index in range(1, 3)]
     write_history(disk, DIRECTORY, history, tiny())
-    (segment,) = disk.listdir(DIRECTORY)
+    (segment,) = segments(disk).values()
     leftover = disk.create(DIRECTORY / "spare.tmp")
-    leftover.pwrite(disk.copy()[DIRECTORY / segment] * 3, 0)
+    leftover.pwrite(segment * 3, 0)
 
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     for _ in wal.fill_spare():
@@ -171,18 +175,29 @@ def test_write_costs_one_pwrite_and_sync_one_fdatasync() -> None:
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
     disk.log.clear()
-    wal.write([*vote(1, "n1"), *append(entry(1), entry(2)), *append(entry(3))])
+    wal.write([*append(entry(1), entry(2)), *append(entry(3))])
     wal.sync()
     wal.sync()  # nothing written since
-    name = "0000000001-00000000000000000001.wal"
-    assert disk.log == [f"pwrite {name}", f"sync {name}"]
+    assert disk.log == [f"pwrite {FIRST_SEGMENT}", f"sync {FIRST_SEGMENT}"]
+
+
+def test_only_a_new_term_or_vote_costs_a_second_sync_after_that_of_the_log() -> None:
+    disk = LoggedDisk()
+    write_history(disk, DIRECTORY, [], tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    disk.log.clear()
+    for _ in range(2):  # the second time it is no news
+        wal.write([*vote(1, "n1"), *append(entry(1))])
+        wal.sync()
+    of_the_log = [f"pwrite {FIRST_SEGMENT}", f"sync {FIRST_SEGMENT}"]
+    assert disk.log == [*of_the_log, "pwrite STATE", "sync STATE", *of_the_log]
 
 
 def test_synced_sector_is_never_written_again_while_open() -> None:
     disk = new_disk()
     write_history(disk, DIRECTORY, [], tiny())
     wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
-    (path,) = disk.copy()
+    (path,) = segments(disk)
     seen: set[int] = {0}
     for index in (1, 2):
         before = disk.copy()[path]
@@ -196,6 +211,38 @@ def test_synced_sector_is_never_written_again_while_open() -> None:
         seen |= changed
         wal.sync()
     assert len(seen) * SECTOR_BYTES == 1536
+
+
+def room_taken(disk: SimDisk) -> int:
+    return sum(map(len, disk.copy().values()))
+
+
+def test_size_is_what_the_files_take_through_rolls_growth_pruning_and_restarts() -> None:
+    disk = new_disk()
+    write_history(disk, DIRECTORY, [], tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    bodies = [bytes(300), bytes(300), bytes(9000), bytes(300), bytes(2500), bytes(300), bytes(300)]
+    for index, body in enumerate(bodies, start=1):
+        wal.write(append(entry(index, 1, body)))
+        wal.sync()
+        if index % 2:
+            list(wal.fill_spare())
+        assert wal.size_bytes == room_taken(disk)
+    assert wal.prune(LogIndex(len(bodies)))
+    assert wal.size_bytes == room_taken(disk)
+    wal.close()
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), LogIndex(len(bodies)))
+    list(wal.fill_spare())
+    assert wal.size_bytes == room_taken(disk)
+
+
+def test_size_is_told_without_asking_the_disk() -> None:
+    disk = LoggedDisk()
+    write_history(disk, DIRECTORY, long_history(), tiny())
+    wal, _ = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
+    disk.log.clear()
+    assert wal.size_bytes
+    assert disk.log == []
 
 
 @pytest.mark.parametrize("entries", [[entry(2)], [entry(1), entry(3)], [entry(0)]])

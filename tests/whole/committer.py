@@ -16,17 +16,14 @@ import trio
 
 from bankd.errors import DiskFailed
 from bankd.node.disk import OnDurable, OnFailed
-from bankd.raft.messages import Entry, HardState
 from bankd.raft.ready import Persist
 from bankd.sim.disk import SimDisk
-from bankd.storage.records import data_size
-from bankd.storage.wal import Wal
+from bankd.storage.records import Write, data_size
+from bankd.storage.wal import Wal, log_write
 from tests.whole.scheduler import Process
 from tests.whole.timers import Timers
 
 NS_PER_S: Final = 1e9
-
-Writes = list[tuple[HardState | None, tuple[Entry, ...]]]
 
 
 class LoopCommitter:
@@ -86,7 +83,7 @@ class LoopCommitter:
             self._commit_inline(writes)
         return self._disk.take_elapsed() / NS_PER_S  # a moment that the world's clock does not notice
 
-    def _commit_inline(self, writes: Writes) -> None:
+    def _commit_inline(self, writes: list[Write]) -> None:
         try:
             self._wal.write(writes)
             self._wal.sync()
@@ -160,9 +157,9 @@ class LoopCommitter:
             self.process.in_loop(self._on_failed, error)
 
 
-def _writes(group: list[Persist]) -> Writes:
-    return [(write.hard_state, write.entries) for write in group if write.entries or write.hard_state is not None]
+def _writes(group: list[Persist]) -> list[Write]:
+    return [write for persist in group if (write := log_write(persist)) is not None]
 
 
 def _size(persist: Persist) -> int:
-    return data_size([(persist.hard_state, persist.entries)])
+    return data_size([log_write(persist) or (None, ())])

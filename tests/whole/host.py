@@ -3,6 +3,7 @@
 The process is the product's own `serve`, whole, in an `Environment` of in-memory wires and a simulated disk.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -19,12 +20,28 @@ from bankd.sim.plan import DiskOdds
 from bankd.sim.random import Stream
 from bankd.storage.wal import Wal
 from bankd.types import NodeId
-from tests.whole.committer import LoopCommitter
+from tests.whole.committer import NS_PER_S, LoopCommitter
 from tests.whole.network import Network
 from tests.whole.scheduler import Process
 
 EPOCH_NS: Final = 1_700_000_000_000_000_000
 FREE_BYTES: Final = 2**40
+
+
+class SideLoop:
+    """In the place of a thread: the event loop itself, in the time that the disk takes."""
+
+    def __init__(self, disk: SimDisk) -> None:
+        self._disk = disk
+        self._one_at_a_time = trio.Lock()
+
+    async def run(self, call: Callable[[], None]) -> None:
+        async with self._one_at_a_time:
+            call()
+            await trio.sleep(self._disk.take_elapsed() / NS_PER_S)
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 class Host:
@@ -92,9 +109,9 @@ class Host:
         nursery.start_soon(self._run, self.process, self.stopped, name=f"node {self.name}")
         await self._up.wait()
 
-    def started(self, value: Node | None = None) -> None:
-        """Called by the node itself once it serves: a host is the `TaskStatus` of its process."""
-        self.node = value
+    def started(self, node: Node) -> None:
+        """Called by the node itself once it serves, and again when it began anew."""
+        self.node = node
         self._up.set()
 
     async def kill(self) -> None:
@@ -137,7 +154,7 @@ class Host:
         try:
             with trio.CancelScope() as scope:
                 self._scopes.append((process, scope))
-                await serve(self.config, self._environment(process), self.shutdown, task_status=self)
+                await serve(self.config, self._environment(process), self.shutdown, on_started=self.started)
         except* Exception as failures:  # maybe beside the Cancelled of a world that ends
             if process is self.process:
                 self.failure = innermost(failures)
@@ -158,6 +175,7 @@ class Host:
             connect=partial(self._network.connect, process=process),
             disk=self.disk,
             commit=partial(self._commit, process),
+            side_thread=partial(SideLoop, self.disk),
             close=partial(self._close, process),
             free_bytes=self._free_bytes,
             wall_ns=self._wall_ns,

@@ -12,7 +12,6 @@ from bankd.raft.messages import (
     EntryType,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
     SnapshotRef,
@@ -22,7 +21,10 @@ from bankd.raft.messages import (
     VoteRequest,
     VoteResponse,
 )
-from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus
+from bankd.replica.comparison import DigestNotice
+from bankd.replica.digests import DIGEST_BYTES
+from bankd.replica.events import PeerMessage
+from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus, SnapshotTaken
 from bankd.types import (
     BALANCE_MAX,
     BALANCE_MIN,
@@ -122,22 +124,23 @@ def snapshot_requests(draw: st.DrawFn) -> SnapshotRequest:
     return SnapshotRequest(TO, SENDER, Term(term), snapshot, offset, data)
 
 
-def _between(message_class: type[Message], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[Message]:
+def _between(message_class: type[PeerMessage], *fields: st.SearchStrategy[object]) -> st.SearchStrategy[PeerMessage]:
     return st.builds(message_class, st.just(TO), st.just(SENDER), counters, *fields)
 
 
-messages: st.SearchStrategy[Message] = st.one_of(
+messages: st.SearchStrategy[PeerMessage] = st.one_of(
     append_requests(),
     _between(VoteRequest, counters, counters, st.booleans(), st.booleans()),
     _between(VoteResponse, st.booleans(), st.booleans()),
-    _between(AppendResponse, st.booleans(), counters, counters, counters),
-    _between(HeartbeatRequest, counters, counters),
-    _between(HeartbeatResponse, counters),
+    _between(AppendResponse, st.booleans(), counters, counters, counters, u64),
+    _between(HeartbeatRequest, counters, counters, u64, counters),
+    _between(HeartbeatResponse, counters, u64),
     snapshot_requests(),
-    _between(SnapshotResponse, content_ids, counters),
+    _between(SnapshotResponse, content_ids, counters, u64),
     _between(ReadIndexRequest, counters),
     _between(ReadIndexResponse, counters, counters, st.booleans()),
     _between(TimeoutNow),
+    _between(DigestNotice, counters, st.binary(min_size=DIGEST_BYTES, max_size=DIGEST_BYTES)),
 )
 
 configurations = st.builds(
@@ -168,7 +171,7 @@ accounts_created = st.builds(AccountCreated, st.booleans(), u64, st.booleans())
 account_records = st.builds(AccountRecord, ids, money, money, u64, u64)
 transfer_records = st.builds(TransferRecord, ids, ids, ids, money, statuses, u64, u64, st.none() | money)
 
-member_statuses = st.builds(MemberStatus, text, text, st.booleans(), u64, u64, u64, st.booleans())
+member_statuses = st.builds(MemberStatus, text, text, st.booleans(), u64, u64, u64, st.booleans(), st.booleans())
 node_statuses = st.builds(
     NodeStatus,
     cluster=text,
@@ -190,6 +193,15 @@ node_statuses = st.builds(
     fsync_p99_us=u64,
     waiting_calls=u64,
     members=st.lists(member_statuses, max_size=3).map(tuple),
+    refilling=text,
+    snapshot_index=u64,
+    snapshot_size_bytes=u64,
+    snapshot_under_way=st.booleans(),
+    log_base_index=u64,
+    log_bytes=u64,
+    snapshot_bytes=u64,
+    disk_free_bytes=u64,
 )
 digest_reports = st.builds(DigestReport, u64, st.binary(max_size=16), money)
 leadership_moves = st.builds(LeadershipMoved, text, u64)
+snapshots_taken = st.builds(SnapshotTaken, u64, u64, u64, content_ids, u64)

@@ -31,7 +31,7 @@ from bankd.raft.messages import (
     VoteResponse,
 )
 from bankd.sim.random import Stream
-from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, MemberStatus, NodeStatus, SnapshotPart, SnapshotTaken
 from bankd.types import (
     LINEARIZABLE,
     AtLeast,
@@ -60,6 +60,7 @@ from bankd.wire.methods import Method
 from bankd.wire.raft_codec import decode_message, encode_message
 from bankd.wire.refusals import decode_refusal, encode_refusal
 from bankd.wire.requests import Write, decode_request
+from bankd.wire.snapshot_codec import encode_snapshot_part, encode_snapshot_taken
 from bankd.wire.status_codec import encode_digest_report, encode_leadership_moved, encode_node_status
 
 SEED: Final = 1
@@ -96,6 +97,7 @@ def sound_requests() -> Mapping[Method, Sequence[bytes]]:
         Method.GET_NODE_STATUS: [codec.encode_node_status()],
         Method.GET_DIGEST: [codec.encode_digest(INDEX)],
         Method.TRANSFER_LEADERSHIP: [codec.encode_transfer_leadership(TO)],
+        Method.READ_SNAPSHOT: [codec.encode_snapshot_read(INDEX, TERM, 100)],
     }
 
 
@@ -121,6 +123,8 @@ def sound_responses() -> Mapping[Method, Sequence[bytes]]:
         Method.GET_NODE_STATUS: [encode_node_status(status)],
         Method.GET_DIGEST: [encode_digest_report(DigestReport(INDEX, bytes(16), 0))],
         Method.TRANSFER_LEADERSHIP: [encode_leadership_moved(LeadershipMoved(TO, TERM))],
+        Method.TRIGGER_SNAPSHOT: [encode_snapshot_taken(SnapshotTaken(INDEX, TERM, 10**6, bytes(16), 15))],
+        Method.READ_SNAPSHOT: [encode_snapshot_part(SnapshotPart(INDEX, TERM, 10**6, bytes(16), 100, b"d" * 200))],
     }
 
 
@@ -134,6 +138,8 @@ RESPONSE_READERS: Final[Mapping[int, Callable[[bytes], object]]] = {
     Method.GET_NODE_STATUS: client_codec.decode_node_status,
     Method.GET_DIGEST: client_codec.decode_digest,
     Method.TRANSFER_LEADERSHIP: client_codec.decode_transfer_leadership,
+    Method.TRIGGER_SNAPSHOT: client_codec.decode_snapshot_taken,
+    Method.READ_SNAPSHOT: lambda body: client_codec.decode_snapshot_part(body, INDEX, TERM, 100),
 }
 
 

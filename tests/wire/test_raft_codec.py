@@ -9,23 +9,25 @@ from hypothesis import strategies as st
 
 from bankd.errors import ProtocolError
 from bankd.pb import raft_pb2 as pb
-from bankd.raft.messages import AppendRequest, Entry, EntryType, Message
+from bankd.raft.messages import AppendRequest, Entry, EntryType
+from bankd.replica.comparison import DigestNotice
+from bankd.replica.events import PeerMessage
 from bankd.types import LogIndex, Term
 from bankd.wire.raft_codec import COUNTER_MAX, decode_message, encode_message
 from tests.wire.strategies import SENDER, TO, append_requests, messages
 
 
-def decoded(body: bytes) -> Message:
+def decoded(body: bytes) -> PeerMessage:
     return decode_message(body, sender=SENDER, to=TO)
 
 
 @given(messages)
-def test_message_comes_back_as_it_was(message: Message) -> None:
+def test_message_comes_back_as_it_was(message: PeerMessage) -> None:
     assert decoded(encode_message(message)) == message
 
 
 @given(messages)
-def test_message_names_neither_sender_nor_receiver(message: Message) -> None:
+def test_message_names_neither_sender_nor_receiver(message: PeerMessage) -> None:
     """They are the connection's; a peer cannot speak for another."""
     elsewhere = attrs.evolve(message, to=SENDER, sender=TO)
     assert encode_message(elsewhere) == encode_message(message)
@@ -62,7 +64,7 @@ def test_made_up_message_raises_nothing_but_a_protocol_error(body: bytes) -> Non
 
 
 @given(messages, st.data())
-def test_damaged_message_raises_nothing_but_a_protocol_error(message: Message, data: st.DataObject) -> None:
+def test_damaged_message_raises_nothing_but_a_protocol_error(message: PeerMessage, data: st.DataObject) -> None:
     damaged = bytearray(encode_message(message))
     if damaged:
         place = data.draw(st.integers(0, len(damaged) - 1))
@@ -146,17 +148,32 @@ HUGE = COUNTER_MAX + 1
         pb.Message(append_response=pb.AppendResponse(hint_term=HUGE)),
         pb.Message(heartbeat_request=pb.HeartbeatRequest(commit_index=HUGE)),
         pb.Message(heartbeat_request=pb.HeartbeatRequest(read_round=HUGE)),
+        pb.Message(heartbeat_request=pb.HeartbeatRequest(barrier_index=HUGE)),
         pb.Message(heartbeat_response=pb.HeartbeatResponse(read_round=HUGE)),
         pb.Message(term=5, snapshot_response=pb.SnapshotResponse(content_id=b"a", received_bytes=HUGE)),
         pb.Message(read_index_request=pb.ReadIndexRequest(read_id=HUGE)),
         pb.Message(read_index_response=pb.ReadIndexResponse(read_id=HUGE)),
         pb.Message(read_index_response=pb.ReadIndexResponse(index=HUGE)),
+        pb.Message(digest_notice=pb.DigestNotice(index=HUGE, digest=bytes(16))),
     ],
     ids=str,
 )
 def test_counter_that_leaves_no_room_to_count_on_is_a_protocol_error(message: pb.Message) -> None:
     with pytest.raises(ProtocolError):
         decoded(message.SerializeToString())
+
+
+def test_digest_notice_looks_like_this() -> None:
+    notice = DigestNotice(TO, SENDER, Term(3), LogIndex(300), bytes(range(16)))
+    published = "08 03 6a 15 08 ac 02 12 10 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f"
+    assert encode_message(notice).hex(" ") == published
+    assert decoded(bytes.fromhex(published)) == notice
+
+
+@pytest.mark.parametrize("size", [0, 15, 17])
+def test_digest_of_another_length_is_a_protocol_error(size: int) -> None:
+    with pytest.raises(ProtocolError):
+        decoded(pb.Message(term=3, digest_notice=pb.DigestNotice(index=8, digest=bytes(size))).SerializeToString())
 
 
 def test_message_of_no_known_kind_is_a_protocol_error() -> None:

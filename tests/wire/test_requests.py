@@ -16,6 +16,7 @@ from bankd.types import (
     LogIndex,
     NodeId,
     ReadMode,
+    Term,
     TimeNs,
     TxId,
 )
@@ -27,6 +28,8 @@ from bankd.wire.requests import (
     REQUEST_BYTES_MAX,
     DigestAsked,
     Read,
+    SnapshotReadAsked,
+    SnapshotTriggerAsked,
     StatusAsked,
     TransferLeadershipAsked,
     Write,
@@ -34,7 +37,7 @@ from bankd.wire.requests import (
 )
 from bankd.wire.unknown_fields import UNKNOWN_BYTES_MAX
 from bankd.wire.varint import varint
-from tests.wire.strategies import ids, read_modes
+from tests.wire.strategies import ids, read_modes, u64
 
 A, B = AccountId("a" * 40), AccountId("b" * 40)
 LONGEST_ID = "é" * (ID_BYTES_MAX // 2)
@@ -112,6 +115,14 @@ def test_what_operators_ask_arrives() -> None:
     assert asked == TransferLeadershipAsked(NodeId("n2"))
     anybody = decode_request(Method.TRANSFER_LEADERSHIP, client_codec.encode_transfer_leadership())
     assert anybody == TransferLeadershipAsked(None)
+
+
+@given(u64, u64, u64)
+def test_what_operators_ask_about_snapshots_arrives(index: int, term: int, offset: int) -> None:
+    body = client_codec.encode_snapshot_read(LogIndex(index), Term(term), offset)
+    assert decode_request(Method.READ_SNAPSHOT, body) == SnapshotReadAsked(LogIndex(index), Term(term), offset)
+    trigger = client_codec.encode_snapshot_trigger()
+    assert decode_request(Method.TRIGGER_SNAPSHOT, trigger) == SnapshotTriggerAsked()
 
 
 @pytest.mark.parametrize(

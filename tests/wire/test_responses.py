@@ -30,21 +30,32 @@ from bankd.ledger.queries import (
     TransferFound,
 )
 from bankd.pb import bank_pb2, ledger_pb2
-from bankd.status import DigestReport, LeadershipMoved, NodeStatus
+from bankd.status import DigestReport, LeadershipMoved, NodeStatus, SnapshotPart, SnapshotTaken
 from bankd.types import (
     LINEARIZABLE,
     ROW_ID_CONFLICT,
     ROW_MALFORMED,
     AccountId,
     LogIndex,
+    Term,
     TimeNs,
     TransferStatus,
     TxId,
 )
 from bankd.wire import client_codec
 from bankd.wire.methods import Method
-from bankd.wire.requests import DigestAsked, Read, Request, StatusAsked, TransferLeadershipAsked, Write
+from bankd.wire.requests import (
+    DigestAsked,
+    Read,
+    Request,
+    SnapshotReadAsked,
+    SnapshotTriggerAsked,
+    StatusAsked,
+    TransferLeadershipAsked,
+    Write,
+)
 from bankd.wire.responses import Result, encode_response
+from bankd.wire.snapshot_codec import PART_BYTES_MAX
 from tests.wire.strategies import (
     account_records,
     accounts_created,
@@ -52,6 +63,7 @@ from tests.wire.strategies import (
     leadership_moves,
     money,
     node_statuses,
+    snapshots_taken,
     transfer_records,
     transfers_done,
     u64,
@@ -137,6 +149,26 @@ def test_digest_comes_back_as_it_was(report: DigestReport) -> None:
 def test_new_leader_comes_back_as_it_was(moved: LeadershipMoved) -> None:
     body = answered(Method.TRANSFER_LEADERSHIP, TransferLeadershipAsked(None), moved)
     assert client_codec.decode_transfer_leadership(body) == moved
+
+
+@given(snapshots_taken)
+def test_snapshot_taken_comes_back_as_it_was(taken: SnapshotTaken) -> None:
+    body = answered(Method.TRIGGER_SNAPSHOT, SnapshotTriggerAsked(), taken)
+    assert client_codec.decode_snapshot_taken(body) == taken
+
+
+NEWEST = SnapshotReadAsked(LogIndex(0), Term(0), 0)
+
+
+def part(offset: int = 0, data: bytes = b"data", size_bytes: int = 100) -> SnapshotPart:
+    return SnapshotPart(LogIndex(7), Term(3), size_bytes, b"id", offset, data)
+
+
+@pytest.mark.parametrize("place", [(LogIndex(7), Term(3)), (LogIndex(0), Term(0))])
+@pytest.mark.parametrize("sent", [part(), part(96), part(100, b""), part(0, b"x" * PART_BYTES_MAX, PART_BYTES_MAX)])
+def test_part_of_a_snapshot_comes_back_as_it_was(place: tuple[LogIndex, Term], sent: SnapshotPart) -> None:
+    body = answered(Method.READ_SNAPSHOT, NEWEST, sent)
+    assert client_codec.decode_snapshot_part(body, *place, sent.offset) == sent
 
 
 # The fixed words and shapes of bank.v1
@@ -253,6 +285,8 @@ DECODERS: list[Callable[[bytes], object]] = [
     client_codec.decode_node_status,
     client_codec.decode_digest,
     client_codec.decode_transfer_leadership,
+    client_codec.decode_snapshot_taken,
+    lambda body: client_codec.decode_snapshot_part(body, LogIndex(0), Term(0), 0),
     lambda body: client_codec.decode_get_transfer_status(body, "t"),
     lambda body: client_codec.decode_submit_transfers(body, 1),
 ]
@@ -294,6 +328,26 @@ def test_transfer_status_unknown_here_is_a_protocol_error(status: int) -> None:
     body = bank_pb2.GetTransferStatusResponse(status=status).SerializeToString()  # type: ignore[arg-type]
     with pytest.raises(ProtocolError):
         client_codec.decode_get_transfer_status(body, "t")
+
+
+@pytest.mark.parametrize(
+    ("index", "term", "offset", "sent"),
+    [
+        (8, 3, 0, part()),  # another snapshot
+        (7, 4, 0, part()),
+        (7, 3, 5, part()),  # another place
+        (7, 3, 0, part(0, b"")),  # nothing, and never anything more
+        (7, 3, 97, part(97)),  # beyond the end
+        (7, 3, 101, part(101, b"")),
+        (7, 3, 0, part(0, b"x" * PART_BYTES_MAX, 5)),
+    ],
+)
+def test_part_that_was_not_asked_for_or_leads_nowhere_is_a_protocol_error(
+    index: int, term: int, offset: int, sent: SnapshotPart
+) -> None:
+    body = answered(Method.READ_SNAPSHOT, NEWEST, sent)
+    with pytest.raises(ProtocolError, match="a part of"):
+        client_codec.decode_snapshot_part(body, LogIndex(index), Term(term), offset)
 
 
 def test_missing_balance_or_account_is_a_protocol_error() -> None:

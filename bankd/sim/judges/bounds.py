@@ -24,13 +24,12 @@ from bankd.raft.messages import (
     Entry,
     EntryType,
     HeartbeatResponse,
-    Message,
     ReadIndexRequest,
     ReadIndexResponse,
 )
 from bankd.raft.ready import Persist
 from bankd.replica.effects import Effects
-from bankd.replica.events import Event, Received
+from bankd.replica.events import Event, PeerMessage, Received
 from bankd.sim.judges.books import NodeBook
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import Plan
@@ -74,7 +73,7 @@ class Bounds:
         if fault is not None:
             raise Violation("B1", fault, now_ns, book.node)
 
-    def _judge_sends(self, office: Office, messages: Sequence[Message]) -> str | None:
+    def _judge_sends(self, office: Office, messages: Sequence[PeerMessage]) -> str | None:
         """What is wrong with what a leader sends, if anything."""
         for message in messages:
             if type(message) is AppendRequest and message.entries:
@@ -118,7 +117,7 @@ class Bounds:
         return None
 
 
-def _take(office: Office, message: Message) -> None:
+def _take(office: Office, message: PeerMessage) -> None:
     if message.term != office.term:
         return
     if type(message) is AppendResponse and message.accepted:

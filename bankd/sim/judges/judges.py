@@ -10,9 +10,9 @@ from bankd.errors import NodeError
 from bankd.history import witness
 from bankd.history.findings import Report
 from bankd.history.records import Record
-from bankd.raft.ready import RaftEvent, RoleChanged
+from bankd.raft.ready import RoleChanged
 from bankd.replica.core import Replica
-from bankd.replica.effects import Effects, Result
+from bankd.replica.effects import Effects, ReplicaEvent, Result
 from bankd.replica.events import Event
 from bankd.sim.judges.answers import Answers
 from bankd.sim.judges.bank import Bank
@@ -136,7 +136,7 @@ class Judges:
         """The disk said that every write up to this number is durable; the replica has not heard of it yet."""
         self._disks.durable(now_ns, self._books.of[node], write_seq)
 
-    def _change_roles(self, now_ns: int, book: NodeBook, events: Sequence[RaftEvent]) -> None:
+    def _change_roles(self, now_ns: int, book: NodeBook, events: Sequence[ReplicaEvent]) -> None:
         for event in events:
             if type(event) is RoleChanged:
                 self._elections.changed(now_ns, book, event)

@@ -16,12 +16,11 @@ from bankd.raft.messages import (
     HardState,
     HeartbeatRequest,
     HeartbeatResponse,
-    Message,
     VoteRequest,
     VoteResponse,
 )
 from bankd.raft.ready import Persist
-from bankd.replica.events import Event, Received
+from bankd.replica.events import Event, PeerMessage, Received
 from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.violation import Violation
@@ -33,7 +32,7 @@ class Promises:
         self._books = books
         self._elections = elections
 
-    def leaves(self, now_ns: int, book: NodeBook, message: Message) -> None:
+    def leaves(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
         """A message leaves with the disk being as `book` says. The most frequent kinds come first."""
         kind = type(message)
         if kind is HeartbeatResponse:
