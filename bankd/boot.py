@@ -4,8 +4,8 @@ A new cluster begins with the same entry on every node: index 1, term 1, the con
 operator's `bootstrap` names. Identical everywhere, it needs no election to be agreed upon. From the
 second start on, the log says who the members are; the configuration file only corrects addresses.
 
-The cluster's id is derived from its name and its first members, so that nodes that were given
-different lists find out at their first handshake.
+The cluster's id is derived from its name, its first members and the backup that it was restored from, if any, so that
+nodes that were given different ones find out at their first handshake.
 
 From then on the disk holds snapshots and a log. The state is that of the newest sound snapshot, and the log goes on from
 there: it reaches the snapshot, or it is begun anew behind it. The second is what a crash leaves between the moment
@@ -31,6 +31,7 @@ from bankd.replica.core import Applied, EntryCodec, Replica, SnapshotPolicy
 from bankd.replica.writes import ENTRY_BYTES_MAX
 from bankd.storage.data_dir import DataDir, Identity
 from bankd.storage.disk import Disk
+from bankd.storage.identity import restored_cluster_id
 from bankd.storage.records import Base
 from bankd.storage.recovery import Recovered
 from bankd.storage.refill import Refill, marker, resume, set_aside
@@ -69,11 +70,14 @@ class Opened:
         self.data_dir.close()
 
 
-def cluster_id_of(name: str, members: Sequence[NodeId]) -> ClusterId:
-    """The id of the cluster that begins with this name and these members: 64 bits of a hash, never 0."""
+def cluster_id_of(name: str, members: Sequence[NodeId], origin: bytes = b"") -> ClusterId:
+    """The id of the cluster that begins with this name and these members: 64 bits of a hash, never 0.
+
+    `origin`: the content id of the backup that it begins with; empty: it begins with nothing.
+    """
     text = "\0".join([name, *sorted(members)])
     digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"bank-cluster").digest()
-    return ClusterId(int.from_bytes(digest, "little") or 1)
+    return restored_cluster_id(ClusterId(int.from_bytes(digest, "little") or 1), origin)
 
 
 def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int], loss: MustRefill | None = None) -> Opened:

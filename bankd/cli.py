@@ -253,17 +253,31 @@ def declare_check_history(parser: Parser) -> None:
 
 
 def declare_verify(parser: Parser) -> None:
-    parser.arguments.add_argument("data_dir", metavar="DATA_DIR", type=Path, help="of a node that is stopped")
+    parser.arguments.add_argument(
+        "data_dir", metavar="DATA_DIR", type=Path, help="of a node that is stopped; or a snapshot, or a backup"
+    )
     declare_output(parser)
 
 
 def declare_inspect(parser: Parser) -> None:
-    parser.arguments.add_argument("what", choices=("wal", "meta"), help="the log, or whose directory it is")
-    parser.arguments.add_argument("path", metavar="PATH", type=Path, help="a data directory, its wal/, or one file")
+    parser.arguments.add_argument(
+        "what", choices=("wal", "snapshot", "meta"), help="the log, snapshots, or whose directory it is"
+    )
+    parser.arguments.add_argument(
+        "path", metavar="PATH", type=Path, help="a data directory, its wal/ or snap/, or one file"
+    )
     declare_output(parser)
     flags = parser.flags
     flags.add_argument("--from", metavar="N", type=whole(1, INDEX_MAX), dest="first", help="entries from this index on")
     flags.add_argument("--to", metavar="N", type=whole(1, INDEX_MAX), dest="last", help="entries up to this index")
+
+
+def declare_restore(parser: Parser) -> None:
+    parser.arguments.add_argument(
+        "file", metavar="SNAPSHOT", type=Path, help="what `bankctl snapshot save` has written"
+    )
+    declare_config(parser)
+    declare_output(parser)
 
 
 def declare_output(parser: Parser) -> None:
@@ -405,18 +419,32 @@ def check_history(options: argparse.Namespace) -> int:
 def verify(options: argparse.Namespace) -> int:
     from bankd.offline.verify import run
 
-    return run(options.data_dir, as_table=options.output == "table")
+    output = Output()
+    code = run(options.data_dir, as_table=options.output == "table", show=lambda text: output.attempt(show, text))
+    return output.exit_code(code)
 
 
 def inspect(options: argparse.Namespace) -> int:
     from bankd.offline.inspect import Range, run_meta, run_wal
+    from bankd.offline.inspect_snapshots import run_snapshots
 
     if options.what == "wal":
         return run_wal(options.path, Range(options.first, options.last), as_table=options.output == "table")
     for flag, value in (("--from", options.first), ("--to", options.last)):
         if value is not None:
             raise UsageError(f"{flag} is for the log (see bankd inspect --help)")
-    return run_meta(options.path, as_table=options.output == "table")
+    if options.what == "meta":
+        return run_meta(options.path, as_table=options.output == "table")
+    output = Output()
+    code = run_snapshots(options.path, as_table=options.output == "table", show=lambda text: output.attempt(show, text))
+    return output.exit_code(code)
+
+
+def restore(options: argparse.Namespace) -> int:
+    config = load(options, Role.NODE).config
+    from bankd.restore import run
+
+    return run(options.file, config, as_table=options.output == "table")
 
 
 def version(options: argparse.Namespace) -> int:
@@ -478,7 +506,7 @@ COMMANDS: Final = {
         ),
         Command(
             "verify",
-            "Check a data directory whose node is stopped: every checksum, a replay, the balances.",
+            "Check a data directory whose node is stopped, or a backup: every checksum, a replay, the balances.",
             ("bankd verify data/n1", "bankd verify data/n1 -o json"),
             declare_verify,
             verify,
@@ -486,9 +514,16 @@ COMMANDS: Final = {
         Command(
             "inspect",
             "Show what stands in the files of a data directory, damaged or not.",
-            ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect meta data/n1 -o json"),
+            ("bankd inspect wal data/n1 --from 100 --to 120", "bankd inspect snapshot data/n1 -o json"),
             declare_inspect,
             inspect,
+        ),
+        Command(
+            "restore",
+            "Make the data directory of one node of a new cluster that goes on from a backup.",
+            ("bankd restore backup.snap n1.toml", "bankd restore backup.snap n1.toml --set cluster.name=drill"),
+            declare_restore,
+            restore,
         ),
         Command(
             "version",

@@ -13,9 +13,6 @@ import attrs
 
 from bankd.errors import FileUnusable
 
-META: Final = "META"
-WAL: Final = "wal"
-
 _DISK_ERRNOS: Final = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
 
 

@@ -1,4 +1,4 @@
-"""`bankd inspect wal|meta`: show what stands in the files, damaged or not, running node or not.
+"""`bankd inspect wal|meta`: show what stands in these files, damaged or not, running node or not.
 
 Nothing is locked: beside a running node the end of the log may be seen in the midst of a write, and look unfinished.
 A log is shown segment by segment, line by line, so that a pipe gets the first line at once; with a range of
@@ -14,9 +14,10 @@ from typing import Final
 import attrs
 
 from bankd.errors import Exit, FileUnusable
-from bankd.offline.files import META, WAL, Unreadable, list_names, read_file, unusable
-from bankd.offline.report import Json, identity_json
+from bankd.offline.fields import Json, field_lines, identity_json
+from bankd.offline.files import Unreadable, list_names, read_file, unusable
 from bankd.offline.rows import DAMAGE, Row, segment_rows
+from bankd.storage.data_dir import META, WAL
 from bankd.storage.identity import META_BYTES_MAX, MetaFound, look_at_meta
 from bankd.storage.segment import MAGIC, sequence_in
 from bankd.types import LogIndex
@@ -74,7 +75,7 @@ def run_meta(path: Path, *, as_table: bool) -> int:
         raise FileUnusable(f"{path} cannot be read: {unreadable.reason} (the disk failed)") from unreadable
     found = look_at_meta(data)
     fields = _meta_fields(path, data, found)
-    print("\n".join(_meta_lines(fields)) if as_table else json.dumps(fields))
+    print("\n".join(field_lines(fields)) if as_table else json.dumps(fields))
     sys.stdout.flush()
     return Exit.OK if found.damage is None else Exit.UNHEALTHY
 
@@ -86,12 +87,6 @@ def _meta_fields(path: Path, data: bytes, found: MetaFound) -> Json:
     if found.identity is not None:
         fields |= {"format_version": found.format_version, **identity_json(found.identity)}
     return fields
-
-
-def _meta_lines(fields: Json) -> Iterator[str]:
-    for key, value in fields.items():
-        shown = {True: "yes", False: "NO"}[value] if isinstance(value, bool) else value
-        yield f"{key:<16}{shown}"
 
 
 def _segments(path: Path) -> list[Path]:

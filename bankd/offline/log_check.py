@@ -6,6 +6,9 @@ The rules are those of a starting node (recovery.py). Two things are different:
   (indexes, terms, where the next segment must begin) is checked up to the first damage only;
 - zeros behind a seal are looked at as well. No node reads them, but they were zeros when they were written.
 
+Where the first segments were deleted, the log goes on where the first one that is there says. Whether a snapshot reaches
+that far is not judged here, but told by `base_index`.
+
 Bits that mean nothing are those of files which nobody reads back: `spare.tmp` and `short.tmp` (written anew before use),
 `META.tmp`, the pid in `LOCK`. A bit flipped in the zeros behind the last batch is found, and looks like what is left
 of an unfinished write: nothing is lost by cutting it off.
@@ -17,13 +20,14 @@ from typing import assert_never
 
 import attrs
 
-from bankd.offline.files import WAL, Unreadable, read_file
+from bankd.offline.files import Unreadable, read_file
+from bankd.offline.findings import DAMAGED, UNREADABLE, FileLine, Finding
 from bankd.offline.progress import Progress
-from bankd.offline.report import DAMAGED, UNREADABLE, FileLine, Finding
 from bankd.offline.survivors import Survivors
 from bankd.raft.messages import Entry
+from bankd.storage.data_dir import WAL
 from bankd.storage.outline import Outline
-from bankd.storage.records import SECTOR_BYTES, Place, Record, shown
+from bankd.storage.records import SECTOR_BYTES, Base, Place, Record, shown
 from bankd.storage.recovery import cut_short, misplaced
 from bankd.storage.scan import Rot, Sound, Unfinished, first_place, first_place_without_header, is_zero, scan
 from bankd.storage.segment import (
@@ -31,6 +35,7 @@ from bankd.storage.segment import (
     HeaderDamaged,
     Owner,
     SegmentHeader,
+    first_index_of,
     misnamed,
     parse_header,
     sequence_in,
@@ -54,12 +59,15 @@ class LogCheck:
     owner: Owner | None
     outline: Outline = attrs.field(factory=Outline)
     survivors: Survivors = attrs.field(factory=Survivors)
+    base_index: LogIndex = LogIndex(0)  # the log goes on behind this entry
+    first_batch: int = 1  # its number
     whole_batches: int = 0  # before the first damage
     batches: int = 0
+    is_readable: bool = True  # a starting node finds nothing wrong
     files: list[FileLine] = attrs.field(factory=list)
     notes: list[Finding] = attrs.field(factory=list)
     damages: list[Finding] = attrs.field(factory=list)
-    _sequence: int = 0
+    _sequence: int | None = None
     _end: _End = attrs.field(factory=_End)
     _indexes: tuple[LogIndex, LogIndex] | None = None  # of the segment at hand
 
@@ -83,6 +91,7 @@ class LogCheck:
                 self._segment(path, data, is_last=path == paths[-1], damages_before=found)
                 progress.advance("checked", len(data))
         if not paths:
+            self.is_readable = False
             self.damages.append(Finding(f"{WAL}/", None, "expected at least one segment: a log was begun here"))
         elif self._end.path is not None and self._end.open_at is None:
             self._damage(paths[-1], None, "a segment after this one, which is sealed")
@@ -99,7 +108,10 @@ class LogCheck:
         if sequence is None:
             self._damage(path, 0, NAME_EXPECTED)
             return
-        if sequence != self._sequence + 1:
+        if self._sequence is None:
+            self.outline.next_index = first_index_of(path.name)
+            self.base_index = LogIndex(self.outline.next_index - 1)
+        elif sequence != self._sequence + 1:
             self._damage(path, 0, f"segment {self._sequence + 1}, not {sequence}")
         self._sequence = sequence
 
@@ -132,9 +144,12 @@ class LogCheck:
         return DAMAGED if place is None else self._batches(path, data, place)
 
     def _check_continues(self, path: Path, header: SegmentHeader) -> None:
-        number, running_crc = (
-            (1, 0) if self._end.place is None else (self._end.place.number, self._end.place.running_crc)
-        )
+        number, running_crc = 1, 0
+        if self._end.place is not None:
+            number, running_crc = self._end.place.number, self._end.place.running_crc
+        elif header.sequence > 1:  # those before were deleted
+            self.first_batch = number = header.first_batch
+            running_crc = header.running_crc
         if (expected := misplaced(header, self.outline.next_index, number, running_crc)) is not None:
             self._damage(path, 0, expected)
 
@@ -175,16 +190,22 @@ class LogCheck:
         next_index = self.outline.next_index
         if (expected := self.outline.take(record)) is not None:
             self._damage(path, offset, expected)
+        elif isinstance(record, Base):
+            self.survivors.begin_anew()
+            self.base_index = record.index
         elif isinstance(record, Entry):
             self.survivors.note(record.index, next_index)
+            self.base_index = min(self.base_index, LogIndex(record.index - 1))
 
     def _check_behind_seal(self, path: Path, data: bytes, offset: int) -> None:
         if not is_zero(data, offset):
             at = len(data) - len(data[offset:].lstrip(b"\0"))
-            self._damage(path, at, f"zeros behind the seal, not {shown(data, at)}")
+            expected = f"zeros behind the seal, not {shown(data, at)}"
+            self.damages.append(Finding(f"{WAL}/{path.name}", at, f"expected {expected}"))
 
     def _note(self, path: Path, offset: int | None, message: str) -> None:
         self.notes.append(Finding(f"{WAL}/{path.name}", offset, message))
 
     def _damage(self, path: Path, offset: int | None, expected: str) -> None:
+        self.is_readable = False
         self.damages.append(Finding(f"{WAL}/{path.name}", offset, f"expected {expected}"))

@@ -11,45 +11,17 @@ from typing import Final
 import attrs
 
 from bankd.errors import Exit
+from bankd.offline.books import LedgerSummary
+from bankd.offline.fields import Json, counted, identity_json
+from bankd.offline.findings import NOT_CHECKED, FileLine, Finding
+from bankd.offline.snapshots import SnapshotFound
+from bankd.offline.start import Start
 from bankd.raft.messages import HardState
 from bankd.storage.identity import Identity
 from bankd.types import LogIndex, Term
 
-Json = dict[str, object]
-
-# States of files. The last two are not checked, see verify.py; a segment may also be sealed, open or unused.
-SOUND: Final = "sound"
-DAMAGED: Final = "damaged"
-UNREADABLE: Final = "unreadable"
-NO_MEMORY: Final = "not memory"
-NOT_CHECKED: Final = "not checked"
-
 _LABEL: Final = 9  # characters before what a line says
 _HEADINGS: Final = ("FILE", "BYTES", "BATCHES", "INDEXES", "STATE")
-
-
-@attrs.frozen
-class Finding:
-    """Something worth a line. `file` is relative to the data directory."""
-
-    file: str
-    offset: int | None
-    message: str
-
-    def __str__(self) -> str:
-        at = "" if self.offset is None else f" at byte {self.offset}"
-        return f"{self.file}{at}: {self.message}"
-
-
-@attrs.frozen
-class FileLine:
-    """One file, and what it holds; of a segment, `indexes` are the lowest and the highest of its entries."""
-
-    file: str
-    size: int
-    state: str
-    batches: int | None = None
-    indexes: tuple[LogIndex, LogIndex] | None = None
 
 
 @attrs.frozen
@@ -57,22 +29,19 @@ class LogSummary:
     """The log, as far as it is whole."""
 
     entries: int
-    replaced: int  # entries that a later leader's took the place of
+    replaced: int  # entries that a later leader's, or a snapshot, took the place of
+    base_index: LogIndex  # it goes on behind this entry
     last_index: LogIndex
     last_term: Term
     hard_state: HardState
 
 
 @attrs.frozen
-class LedgerSummary:
-    """The ledger after the entry at `index`."""
+class SnapshotLine:
+    """One snapshot. `equal_from`: the state that the log leads to from this index on is the same; None: not compared."""
 
-    index: LogIndex
-    accounts: int
-    transfers: int
-    imbalance: int
-    negative_accounts: int
-    digest: bytes
+    found: SnapshotFound
+    equal_from: LogIndex | None
 
 
 @attrs.frozen
@@ -80,10 +49,13 @@ class Report:
     data_dir: str
     identity: Identity | None
     files: Sequence[FileLine]
+    snapshots: Sequence[SnapshotLine]
     log: LogSummary
+    start: Start
     ledger: LedgerSummary
     notes: Sequence[Finding]
     damages: Sequence[Finding]
+    log_damaged: bool
 
     @property
     def is_sound(self) -> bool:
@@ -111,9 +83,11 @@ def as_json(report: Report) -> Json:
         "sound": report.is_sound,
         "identity": identity and identity_json(identity),
         "files": [_file_json(line) for line in report.files],
+        "snapshots": [_snapshot_json(line) for line in report.snapshots],
         "log": {
             "entries": str(log.entries),
             "replaced": str(log.replaced),
+            "base_index": str(log.base_index),
             "last_index": str(log.last_index),
             "last_term": str(log.last_term),
             "term": str(log.hard_state.term),
@@ -127,17 +101,13 @@ def as_json(report: Report) -> Json:
             "negative_accounts": str(ledger.negative_accounts),
             "digest": ledger.digest.hex(),
         },
+        "start": {
+            "outcome": report.start.outcome.value,
+            "snapshot_index": report.start.snapshot and str(report.start.snapshot.index),
+            "message": report.start.sentence,
+        },
         "notes": [_finding_json(note) for note in report.notes],
         "damages": [_finding_json(damage) for damage in report.damages],
-    }
-
-
-def identity_json(identity: Identity) -> Json:
-    return {
-        "cluster": identity.cluster,
-        "cluster_id": f"{identity.cluster_id:016x}",
-        "node_id": identity.node_id,
-        "incarnation": f"{identity.incarnation:016x}",
     }
 
 
@@ -152,13 +122,17 @@ def _whose(identity: Identity | None) -> str:
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     log, ledger = report.log, report.ledger
-    yield "log", f"{counted(log.entries, 'entry', 'entries')}, {log.replaced} of them replaced; {_end(log)}"
+    for line in report.snapshots:
+        yield "snapshot", _snapshot(line)
+    behind = f" behind index {log.base_index}" if log.base_index else ""
+    yield "log", f"{counted(log.entries, 'entry', 'entries')}{behind}, {log.replaced} of them replaced; {_end(log)}"
     yield "vote", f"in term {log.hard_state.term} for {log.hard_state.voted_for or 'nobody'}"
     yield (
         "ledger",
         f"{counted(ledger.accounts, 'account')}, {counted(ledger.transfers, 'transfer')}; {_balances(ledger)}",
     )
-    yield "digest", f"{ledger.digest.hex()} after index {ledger.index}, if all of that is committed: a log does not say"
+    yield "digest", f"{ledger.digest.hex()} after index {ledger.index}{_doubt(report)}"
+    yield "start", report.start.sentence
     for note in report.notes:
         yield "note", str(note)
     for damage in report.damages:
@@ -167,7 +141,25 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _end(log: LogSummary) -> str:
-    return f"the last has index {log.last_index} and term {log.last_term}" if log.last_index else "it is empty"
+    is_empty = log.last_index == log.base_index
+    return "it is empty" if is_empty else f"the last has index {log.last_index} and term {log.last_term}"
+
+
+def _snapshot(line: SnapshotLine) -> str:
+    found = line.found
+    if found.header is None or found.content is None:
+        return f"{found.file} is damaged"
+    agrees = "" if line.equal_from is None else f"; the log leads to it from {line.equal_from or 'the first entry'}"
+    return (
+        f"{found.index} of term {found.term}: {counted(found.content.accounts, 'account')}, "
+        f"{counted(found.content.transfers, 'transfer')}{agrees}"
+    )
+
+
+def _doubt(report: Report) -> str:
+    """A snapshot holds what was committed, a log may hold more."""
+    is_committed = report.start.snapshot is not None and report.start.snapshot.index == report.ledger.index
+    return "" if is_committed else ", if all of that is committed: a log does not say"
 
 
 def _balances(ledger: LedgerSummary) -> str:
@@ -179,7 +171,10 @@ def _verdict(report: Report) -> str:
         unknown = sum(line.state == NOT_CHECKED for line in report.files)
         return f"sound, with {counted(unknown, 'file')} not checked" if unknown else "sound"
     found = counted(len(report.damages), "damage")
-    return f"DAMAGED, {found}; log and ledger are told as far as index {report.ledger.index}, before the first"
+    if not report.log_damaged:
+        return f"DAMAGED, {found}"
+    told = "log and ledger are" if report.ledger.index == report.log.last_index else "the log is"
+    return f"DAMAGED, {found}; {told} told as far as index {report.log.last_index}, before the first"
 
 
 def _table(files: Sequence[FileLine]) -> list[str]:
@@ -201,10 +196,6 @@ def _folded(line: str, width: int) -> list[str]:
     return textwrap.wrap(line, width, subsequent_indent=" " * _LABEL, break_long_words=False, break_on_hyphens=False)
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def _file_json(line: FileLine) -> Json:
     first, last = line.indexes or (None, None)
     return {
@@ -214,6 +205,18 @@ def _file_json(line: FileLine) -> Json:
         "batches": None if line.batches is None else str(line.batches),
         "first_index": None if first is None else str(first),
         "last_index": None if last is None else str(last),
+    }
+
+
+def _snapshot_json(line: SnapshotLine) -> Json:
+    found = line.found
+    return {
+        "file": found.file,
+        "sound": found.damage is None,
+        "index": str(found.index) if found.header else None,
+        "term": str(found.term) if found.header else None,
+        "digest": found.header.digest.hex() if found.header else None,
+        "equal_from": None if line.equal_from is None else str(line.equal_from),
     }
 
 

@@ -13,7 +13,7 @@ import attrs
 
 from bankd.errors import ProtocolError, UnknownEntryVersion
 from bankd.ledger.commands import CreateAccount, SubmitTransfers, Unreadable
-from bankd.offline.report import Json, counted
+from bankd.offline.fields import Json, counted
 from bankd.raft.messages import Entry, EntryType, HardState
 from bankd.storage.records import SECTOR_BYTES, Base, Place, Record, Seal
 from bankd.storage.recovery import cut_short
@@ -129,7 +129,7 @@ def _held(entry: Entry) -> tuple[str, Json]:
         case EntryType.COMMANDS:
             return _held_commands(entry.body)
         case EntryType.CONFIG:
-            return _held_configuration(entry.body)
+            return held_configuration(entry.body)
         case EntryType.NOOP:
             return "", {}
         case _:
@@ -149,11 +149,12 @@ def _held_commands(body: bytes) -> tuple[str, Json]:
     words = (("accounts", "account"), ("transfers", "transfer"))
     parts = [counted(counts[name], word) for name, word in words if counts[name]]
     parts += [f"{counts['unreadable']} unreadable"] if counts["unreadable"] else []
-    holds: Json = {"time": _rfc3339(batch.time_ns), "commands": len(batch.commands), **counts}
+    holds: Json = {"time": rfc3339(batch.time_ns), "commands": len(batch.commands), **counts}
     return ", ".join(parts) or "no commands", holds
 
 
-def _held_configuration(body: bytes) -> tuple[str, Json]:
+def held_configuration(body: bytes) -> tuple[str, Json]:
+    """Words and fields for the body of a CONFIG entry, or of a snapshot's configuration, which is the same."""
     try:
         configuration, addresses = decode_configuration(body)
     except ProtocolError as error:
@@ -168,7 +169,7 @@ def _held_configuration(body: bytes) -> tuple[str, Json]:
     return text, {**holds, "addresses": dict(sorted(addresses.items()))}
 
 
-def _rfc3339(time_ns: int) -> str:
+def rfc3339(time_ns: int) -> str:
     seconds, rest = divmod(time_ns, 10**9)
     try:
         whole = datetime.fromtimestamp(seconds, UTC)

@@ -1,7 +1,7 @@
 """Tell which entries of a log no later one replaced, reading it twice and keeping next to nothing.
 
-An entry at an index replaces everything from that index on. So an entry is in the end part of the log if no later
-entry stands at its index or below. Only entries that replace something matter for that, and of those only the ones
+An entry at an index replaces everything from that index on, a base replaces all that was written before it. So an entry
+is in the end part of the log if no later entry stands at its index or below, and no base behind it. Only entries that replace something matter for that, and of those only the ones
 with no later one at the same index or below: their indexes ascend, and there are at most as many as leaders changed.
 """
 
@@ -30,6 +30,10 @@ class Survivors:
                 self._cuts.pop()
             self._cuts.append((self.entries, index))
         self.entries += 1
+
+    def begin_anew(self) -> None:
+        """Take note of a base: nothing before it counts."""
+        self._cuts = [(self.entries, LogIndex(0))]
 
     def among(self, entries: Iterable[tuple[_Where, Entry]]) -> Iterator[tuple[_Where, Entry]]:
         """Give the entries that are part of the log in the end: one for each index, in order."""

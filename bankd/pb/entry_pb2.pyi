@@ -57,15 +57,17 @@ class Member(_message.Message):
     def __init__(self, node_id: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Meta(_message.Message):
-    __slots__ = ("format_version", "cluster", "cluster_id", "node_id", "incarnation")
+    __slots__ = ("format_version", "cluster", "cluster_id", "node_id", "incarnation", "origin")
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
     format_version: int
     cluster: str
     cluster_id: int
     node_id: str
     incarnation: int
-    def __init__(self, format_version: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ...) -> None: ...
+    origin: bytes
+    def __init__(self, format_version: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., origin: _Optional[bytes] = ...) -> None: ...

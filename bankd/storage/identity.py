@@ -3,6 +3,7 @@
 META is a framed protobuf `Meta` (framed_file.py, proto/entry.proto). Pure: bytes in, bytes out.
 """
 
+import hashlib
 from typing import Final
 
 import attrs
@@ -23,12 +24,25 @@ class Identity:
 
     `incarnation` is drawn when the directory is made: a node that lost its disk and came back
     empty is another incarnation, and must not vote as if it remembered.
+
+    `origin` is the content id of the backup that the cluster was restored from; empty: it began with nothing.
     """
 
     cluster: str
     cluster_id: ClusterId
     node_id: NodeId
     incarnation: Incarnation
+    origin: bytes = b""
+
+
+def restored_cluster_id(cluster_id: ClusterId, origin: bytes) -> ClusterId:
+    """The id of the cluster that was restored from the backup `origin`, where one of the same name and members that began
+    with nothing would have `cluster_id`. It is that, if `origin` is empty; 64 bits of a hash otherwise, never 0."""
+    if not origin:
+        return cluster_id
+    text = cluster_id.to_bytes(8, "little") + origin
+    digest = hashlib.blake2b(text, digest_size=8, person=b"bank-restored").digest()
+    return ClusterId(int.from_bytes(digest, "little") or 1)
 
 
 def encode_meta(identity: Identity) -> bytes:
@@ -38,6 +52,7 @@ def encode_meta(identity: Identity) -> bytes:
         cluster_id=identity.cluster_id,
         node_id=identity.node_id,
         incarnation=identity.incarnation,
+        origin=identity.origin,
     ).SerializeToString()
     return framed(body)
 
@@ -79,5 +94,7 @@ def look_at_meta(data: bytes) -> MetaFound:
         return MetaFound(damage_of(data) or "the fields of META, not bytes that are none", None, None)
     if not meta.node_id:
         return MetaFound(damage_of(data) or "a node's id, not none", None, None)
-    identity = Identity(meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation))
+    identity = Identity(
+        meta.cluster, ClusterId(meta.cluster_id), NodeId(meta.node_id), Incarnation(meta.incarnation), meta.origin
+    )
     return MetaFound(damage_of(data), meta.format_version, identity)

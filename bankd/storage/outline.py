@@ -32,6 +32,10 @@ class Outline:
         """The term of the last entry, 0 without one."""
         return self._terms[-1][1] if self._terms else Term(0)
 
+    def term_at(self, index: LogIndex) -> Term | None:
+        """The term of the entry at `index`, which is not beyond the last; None: it is older than what was read."""
+        return next((term for first, term in reversed(self._terms) if first <= index), None)
+
     def take(self, record: Record) -> str | None:
         """Take in one record; return what was expected instead if it cannot follow."""
         match record:

@@ -41,7 +41,7 @@ DIGEST_BYTES: Final = 16
 # level 1; level 3 made it 59.0 % in five times the processor time, level 6 58.9 % in eleven times.
 ZSTD_LEVEL: Final = 1
 
-_MAGIC: Final = b"BANKSNP\n"
+MAGIC: Final = b"BANKSNP\n"
 _HEADER: Final = struct.Struct(f"<8sIIQQQQ{DIGEST_BYTES}s")
 _HEADER_BEGIN: Final = struct.Struct("<8sII")
 _FOOTER_MAGIC: Final = b"SNAPEND\n"
@@ -58,9 +58,17 @@ CHUNK_HEADER_BYTES: Final = _CHUNK.size
 
 class SnapshotDamaged(NodeError):
     """A snapshot is not what was written. Raised by whatever reads one; caught by the store, which takes the older
-    one, and by whoever sends or receives it. The file is left as it is, and reading it again is of no use."""
+    one, and by whoever sends or receives it. The file is left as it is, and reading it again is of no use.
+
+    `expected`, and the `offset` at which, are for those who list damage; None: it has no one place.
+    """
 
     reason = "SNAPSHOT_DAMAGED"
+
+    def __init__(self, message: str, expected: str = "", offset: int | None = None) -> None:
+        super().__init__(message)
+        self.expected = expected or message
+        self.offset = offset
 
 
 @attrs.frozen
@@ -85,7 +93,7 @@ class Footer:
 
 def damaged(path: Path, offset: int, expected: str) -> SnapshotDamaged:
     """Name the file, the place and what should be there."""
-    return SnapshotDamaged(f"{path} at byte {offset}: expected {expected}")
+    return SnapshotDamaged(f"{path} at byte {offset}: expected {expected}", expected, offset)
 
 
 def stored_bytes_max(content_bytes: int) -> int:
@@ -103,7 +111,7 @@ def encode_header(header: SnapshotHeader) -> bytes:
     assert len(header.digest) == DIGEST_BYTES, f"digest of {len(header.digest)} bytes"
     assert len(header.configuration) <= CONFIGURATION_BYTES_MAX, f"configuration of {len(header.configuration)} bytes"
     fixed = _HEADER.pack(
-        _MAGIC,
+        MAGIC,
         VERSION,
         _HEADER_BYTES_MIN + len(header.configuration),
         header.cluster_id,
@@ -118,7 +126,7 @@ def encode_header(header: SnapshotHeader) -> bytes:
 def decode_header(data: bytes, path: Path, cluster_id: ClusterId | None) -> tuple[SnapshotHeader, bytes]:
     """Return the header of the snapshot `path`, whose bytes begin with `data`, and those bytes that it takes.
 
-    Without a cluster's id, that of any cluster.
+    `cluster_id` None: whoever's it is.
 
     Raises:
       SnapshotDamaged: it is broken.
@@ -128,7 +136,7 @@ def decode_header(data: bytes, path: Path, cluster_id: ClusterId | None) -> tupl
     if encoded is None:
         raise damaged(path, 0, "a snapshot header with a right checksum")
     magic, version, _ = _HEADER_BEGIN.unpack_from(encoded)
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise damaged(path, 0, "a snapshot of this program")
     if version != VERSION:
         raise DataDirForeign(f"{path} has format {version}, this program knows {VERSION}: start a matching bankd")
@@ -138,9 +146,8 @@ def decode_header(data: bytes, path: Path, cluster_id: ClusterId | None) -> tupl
             f"{path} belongs to cluster {found_id:016x}, this is {cluster_id:016x}: put back its own snapshots"
         )
     configuration = encoded[_HEADER.size : -_CRC.size]
-    return SnapshotHeader(
-        ClusterId(found_id), LogIndex(index), Term(term), TimeNs(time_ns), digest, configuration
-    ), encoded
+    header = SnapshotHeader(ClusterId(found_id), LogIndex(index), Term(term), TimeNs(time_ns), digest, configuration)
+    return header, encoded
 
 
 def encode_footer(footer: Footer) -> bytes:

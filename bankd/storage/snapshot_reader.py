@@ -22,7 +22,6 @@ from bankd.storage.snapshot_format import (
     CHUNK_HEADER_BYTES,
     FOOTER_BYTES,
     HEADER_BYTES_MAX,
-    SnapshotDamaged,
     Tally,
     damaged,
     decode_footer,
@@ -39,7 +38,7 @@ class SnapshotReader:
     """One open snapshot. Owned by one thread at a time."""
 
     def __init__(self, path: Path, file: DiskFile, cluster_id: ClusterId | None) -> None:
-        """Take over an open file; see `open`. Without a cluster's id, a snapshot of any."""
+        """Take over an open file; see `open`. `cluster_id` None: whoever's it is."""
         self.path = path
         self._file = file
         self._size = file.size()
@@ -72,6 +71,11 @@ class SnapshotReader:
     def content_bytes(self) -> int:
         """How much all chunks hold, before compression."""
         return self._footer.content_bytes
+
+    @property
+    def chunk_count(self) -> int:
+        """How many `chunks` gives."""
+        return self._footer.chunks
 
     def chunks(self) -> Iterator[bytes]:
         """Give the chunks as they were added, each verified. All of them count only once the iteration has ended:
@@ -107,7 +111,7 @@ class SnapshotReader:
         try:
             return self._file.pread(size, offset)
         except DiskFailed as error:
-            raise SnapshotDamaged(f"{self.path} at byte {offset}: expected to be readable ({error})") from error
+            raise damaged(self.path, offset, f"to be readable ({error})") from error
 
     def close(self) -> None:
         self._file.close()

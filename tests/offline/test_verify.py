@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from bankd.cli import main
 from bankd.errors import DataDirForeign, DataDirLocked, FileUnusable
 from bankd.ledger.state import Ledger
+from bankd.offline.findings import NO_MEMORY, NOT_CHECKED
 from bankd.offline.log_check import LogCheck
 from bankd.offline.progress import Progress
 from bankd.offline.replay import Replay
-from bankd.offline.report import NO_MEMORY, NOT_CHECKED, as_text
+from bankd.offline.report import as_text
 from bankd.offline.survivors import Survivors
 from bankd.offline.verify import run, verify
 from bankd.pb import entry_pb2
@@ -31,6 +32,7 @@ from bankd.storage.framed_file import framed
 from bankd.storage.identity import Identity, encode_meta
 from bankd.storage.lock import nodes_kept_away
 from bankd.storage.records import SECTOR_BYTES, Write
+from bankd.storage.state_file import look_at_state
 from bankd.storage.wal import WalOptions
 from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch
@@ -80,6 +82,7 @@ def test_sound_directory_is_told_with_its_books(bank: Path) -> None:
         (NAMES[0], "sealed", 3, (1, 3)),
         (NAMES[1], "sealed", 3, (4, 6)),
         (NAMES[2], "open", 2, (5, 6)),
+        ("wal/STATE", "sound", None, None),
         ("LOCK", NO_MEMORY, None, None),
     ]
     assert (report.log.entries, report.log.replaced, report.log.last_index, report.log.last_term) == (8, 2, 6, 3)
@@ -127,12 +130,14 @@ def test_read_only_directory_can_be_verified_where_no_lock_was_ever_made(bank: P
 
 def test_files_that_nothing_is_known_of_are_named_and_counted(bank: Path) -> None:
     (bank / "snap").mkdir()
-    (bank / "snap" / "0000.snap").write_bytes(b"x")
+    (bank / "snap" / "notes.txt").write_bytes(b"x")
+    (bank / "snap" / "writing.tmp").write_bytes(b"x")
     (bank / "wal" / "spare.tmp").write_bytes(b"anything")
     report = verify(bank)
-    assert [(line.file, line.state) for line in report.files[4:]] == [
+    assert [(line.file, line.state) for line in report.files[5:]] == [
         ("LOCK", NO_MEMORY),
-        ("snap/0000.snap", NOT_CHECKED),
+        ("snap/notes.txt", NOT_CHECKED),
+        ("snap/writing.tmp", NO_MEMORY),
         ("wal/spare.tmp", NO_MEMORY),
     ]
     assert as_text(report, None).endswith("verdict  sound, with 1 file not checked")
@@ -161,7 +166,7 @@ def test_every_flipped_bit_is_found_or_means_nothing(tmp_path: Path) -> None:
     assert sound.is_sound
     assert [line.state for line in sound.files[:3]] == ["sound", "sealed", "open"]
     unwritten = 2 * SECTOR_BYTES
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    for file in sorted(file for file in path.rglob("*") if file.is_file() and file.name != "STATE"):
         name = str(file.relative_to(path))
         is_segment, is_open = name.endswith(".wal"), name.startswith("wal/0000000002")
         for bit in range(file.stat().st_size * 8):
@@ -263,6 +268,11 @@ WRONGS: list[tuple[str, Callable[[Path], object], list[str]]] = [
         "a segment is missing",
         lambda wal: (wal / NAMES[1]).unlink(),
         [f"wal/{NAMES[2]} at byte 0: expected segment 2, not 3"],
+    ),
+    (
+        "the first segment is missing",
+        lambda wal: (wal / NAMES[0]).unlink(),
+        ["wal/: expected a log that begins at index 1 or before, as no sound snapshot reaches further, not at 4"],
     ),
     (
         "the last segment is missing",
@@ -414,6 +424,35 @@ def test_disk_that_gives_other_bytes_at_the_second_reading_is_found_out(
     ]
 
 
+# Term and vote beside the log
+
+
+def test_flipped_bit_in_the_copy_of_term_and_vote_is_found_unless_no_start_reads_it(bank: Path) -> None:
+    copy = bank / "wal" / "STATE"
+    newest = look_at_state(copy.read_bytes(), copy).newest
+    assert newest is not None
+    for bit in range(0, copy.stat().st_size * 8, 11):
+        flip(copy, bit)
+        found = [damage.file for damage in verify(bank).damages]
+        is_newest = bit // 8 // SECTOR_BYTES == newest.sequence % 2
+        assert found == (["wal/STATE"] if is_newest else []), f"bit {bit}"
+        flip(copy, bit)
+
+
+def test_log_that_has_forgotten_a_vote_is_convicted_by_the_copy(bank: Path) -> None:
+    """An older copy of the log alone, sound by itself."""
+    older = make(bank.parent / "older", small_history()[:4])
+    for name in NAMES:
+        (bank / "wal" / name).unlink()
+    for file in (older / "wal").glob("*.wal"):
+        shutil.copy(file, bank / "wal")
+    report = verify(bank)
+    assert [str(damage) for damage in report.damages] == [
+        "wal/STATE: expected a log with term 3 and a vote for n3, as STATE has it, not one with term 2 and a vote for n2"
+    ]
+    assert report.start.sentence.startswith("with an empty log, as a refilling node")
+
+
 # What a crash leaves is no damage
 
 
@@ -432,6 +471,7 @@ def test_unfinished_write_is_a_note_and_not_damage(bank: Path) -> None:
 def test_segment_of_an_interrupted_roll_is_a_note(bank: Path) -> None:
     zeroed(bank / "wal" / NAMES[2], SECTOR_BYTES, 2048)
     zeroed(bank / "wal" / NAMES[1], 3 * SECTOR_BYTES, 2048)
+    (bank / "wal" / "STATE").unlink()  # it knows of the vote of then
     report = verify(bank)
     assert report.is_sound
     assert [line.state for line in report.files[1:4]] == ["sealed", "open", "unused"]
@@ -482,7 +522,7 @@ def test_what_is_no_data_directory_is_refused_in_one_line(tmp_path: Path, capsys
     for path, sentence in (
         ("other", "is no data directory: it holds neither META nor wal/ (name what node.data_dir names)"),
         ("none", "cannot be read: No such file or directory (check the path)"),
-        ("other/notes.txt", "cannot be read: Not a directory (check the path)"),
+        ("other/notes.txt", "is no snapshot: it does not begin with BANKSNP"),
     ):
         assert main(["verify", str(tmp_path / path)]) == 2
         assert capsys.readouterr() == ("", f"error: FILE_UNUSABLE: {tmp_path / path} {sentence}\n")
@@ -533,10 +573,19 @@ def test_json_has_every_fact_as_a_promise(bank: Path, capsys: pytest.CaptureFixt
             "node_id": "n1",
             "incarnation": "0000000000abcdef",
         },
-        "log": {"entries": "7", "replaced": "2", "last_index": "5", "last_term": "3", "term": "3", "voted_for": "n3"},
+        "snapshots": [],
+        "log": {
+            "entries": "7", "replaced": "2", "base_index": "0", "last_index": "5", "last_term": "3",
+            "term": "3", "voted_for": "n3",
+        },
         "ledger": {"index": "5", "accounts": "2", "transfers": "2", "imbalance": "0", "negative_accounts": "0"},
+        "start": {
+            "outcome": "refilling",
+            "snapshot_index": None,
+            "message": "with an empty log, as a refilling node: it neither votes nor counts until a leader has refilled it",
+        },
         "notes": [],
-    }
+    }  # fmt: skip
 
 
 # Which entries are part of the log in the end
