@@ -29,7 +29,6 @@ from bankd.raft.ready import ChunkWanted
 from bankd.raft.state import State
 from bankd.types import LogIndex, NodeId
 
-
 PATIENCE_ELECTION_TIMEOUTS: Final = 30  # without a byte more: restoring the whole at its end takes seconds
 
 
