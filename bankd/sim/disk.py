@@ -1,7 +1,7 @@
 """The disk of one simulated node: files in memory, and everything that disks do to them.
 
 - A power loss keeps what was synced and some of the rest: any subset of the sectors of every file (inode.py), and of
-  the names changed since their directory was synced the earliest ones up to some change, as a journal does it.
+  the names changed since their directory was synced, later changes without earlier ones too.
 - A process that ends otherwise leaves the files as written.
 - An operation can end the process in its midst (`crash_in`) or fail (`fail_in`, `fail_next`, `full`). A write is then partly done. A
   sync that failed has written a part, and the rest will never be written: its pages read well and are marked clean.
@@ -11,17 +11,20 @@ Every change is an operation, counted, and takes simulated time that `take_elaps
 waits: a late or hanging disk is the driver's, who holds completions back.
 
 Limits: a directory sync covers the names right in that directory, and a rename may be seen half done after a
-power loss (both names); file systems that keep better order are not modelled.
+power loss (both names, never neither); file systems that keep better order, as journals do, are not modelled.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from bankd.errors import DataDirLocked, DataDirUnusable, DiskFailed, DiskFull
 from bankd.sim.inode import SECTOR, Inode, Survives
 from bankd.sim.plan import DiskOdds
 from bankd.sim.random import PPM, Stream
+
+_NameChange = tuple[tuple[Path, Inode | None], ...]  # of one operation: the second part survives with the first only
 
 _DIRECTORY: Final = Inode()  # stands for every directory
 _SYNCS: Final = frozenset({"sync", "fsync_dir"})
@@ -113,7 +116,7 @@ class SimDisk:
         self._failing: dict[str, DiskFailed] = {}
         self._names: dict[Path, Inode] = {}
         self._durable_names: dict[Path, Inode] = {}
-        self._name_changes: list[tuple[Path, Inode | None]] = []  # not synced yet, in order
+        self._name_changes: list[_NameChange] = []  # not synced yet, in order
 
     # What the driver does to it
 
@@ -151,10 +154,12 @@ class SimDisk:
         survives = survives or self.drawn_survival()
         for inode in dict.fromkeys([*self._durable_names.values(), *self._names.values()]):
             inode.lose_power(survives)
-        for path, changed in self._name_changes:
-            if not survives():
-                break
-            _set(self._durable_names, path, changed)
+        for change in self._name_changes:
+            survived = [survives() for _ in change]
+            for (path, changed), kept in zip(change, survived, strict=True):
+                if not kept:
+                    break
+                _set(self._durable_names, path, changed)
         self._name_changes.clear()
         self._names = {path: inode for path, inode in self._durable_names.items() if self._is_reachable(path)}
         self._durable_names = dict(self._names)
@@ -173,6 +178,20 @@ class SimDisk:
     def copy(self) -> dict[Path, bytes]:
         """Return every file as it reads now."""
         return {path: bytes(inode.current) for path, inode in self._names.items() if inode is not _DIRECTORY}
+
+    def fork(self) -> Self:
+        """Return another disk in this very state, what is not synced included. Files opened here stay here."""
+        fork = copy(self)
+        fork.locked, fork._failing, fork._stream = set(self.locked), dict(self._failing), copy(self._stream)
+        changed = [inode for change in self._name_changes for _, inode in change]
+        inodes = [*self._durable_names.values(), *self._names.values(), *changed]
+        copies = {inode: inode.copy() for inode in inodes if inode is not None} | {_DIRECTORY: _DIRECTORY}
+        fork._names = {path: copies[inode] for path, inode in self._names.items()}
+        fork._durable_names = {path: copies[inode] for path, inode in self._durable_names.items()}
+        fork._name_changes = [
+            tuple((path, copies[inode] if inode else None) for path, inode in change) for change in self._name_changes
+        ]
+        return fork
 
     def restore(self, files: Mapping[Path, bytes]) -> None:
         """End the process and make these the only files, durably, with the directories that they need."""
@@ -246,7 +265,7 @@ class SimDisk:
         self.operate("create", path, takes_room=inode is None)
         if inode is None:
             inode = Inode()
-            self._change(path, inode)
+            self._change((path, inode))
         return SimFile(self, path, inode)
 
     def listdir(self, path: Path) -> list[str]:
@@ -257,30 +276,28 @@ class SimDisk:
         missing = _missing(self._names, path)
         self.operate("mkdir", path, takes_room=bool(missing))
         for directory in missing:
-            self._change(directory, _DIRECTORY)
+            self._change((directory, _DIRECTORY))
 
     def rename(self, source: Path, target: Path) -> None:
         inode = self._find(source, "rename")
         assert inode is not _DIRECTORY, f"{source} is a directory"
         self.operate("rename", target)
-        self._change(target, inode)
-        self._change(source, None)
+        self._change((target, inode), (source, None))
 
     def unlink(self, path: Path) -> None:
         self._find(path, "unlink")
         self.operate("unlink", path)
-        self._change(path, None)
+        self._change((path, None))
 
     def fsync_dir(self, path: Path) -> None:
         self._find(path, "fsync_dir")
         self.operate("fsync_dir", path)
-        later = []
         for change in self._name_changes:
-            if change[0].parent == path:
-                _set(self._durable_names, *change)
-            else:
-                later.append(change)
-        self._name_changes = later
+            for name, inode in change:
+                if name.parent == path:
+                    _set(self._durable_names, name, inode)
+        elsewhere = [tuple(part for part in change if part[0].parent != path) for change in self._name_changes]
+        self._name_changes = [change for change in elsewhere if change]
 
     def _find(self, path: Path, operation: str) -> Inode:
         if path.parent == path:  # the root, or where relative paths begin: always there
@@ -290,9 +307,10 @@ class SimDisk:
             raise DiskFailed(f"{path}: {operation} failed: No such file or directory")
         return inode
 
-    def _change(self, path: Path, inode: Inode | None) -> None:
-        self._name_changes.append((path, inode))
-        _set(self._names, path, inode)
+    def _change(self, *change: tuple[Path, Inode | None]) -> None:
+        self._name_changes.append(change)
+        for path, inode in change:
+            _set(self._names, path, inode)
 
     def _is_reachable(self, path: Path) -> bool:
         return not _missing(self._durable_names, path.parent)

@@ -114,6 +114,7 @@ def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> 
         file.sync()
     finally:
         file.close()
+    disk.fsync_dir(path)  # META's name may not outlive that of the log
     disk.rename(path / _META_NEW, path / _META)
 
 

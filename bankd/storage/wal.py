@@ -197,6 +197,8 @@ class Wal:
             if first_index_of(following) - 1 > covered_index:
                 break
             self._disk.unlink(self._directory / name)
+            # Each by itself: a disk may keep a later deletion without an earlier one, and that gap would be damage.
+            self._disk.fsync_dir(self._directory)
             deleted += 1
         return deleted
 
