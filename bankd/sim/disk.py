@@ -161,7 +161,9 @@ class SimDisk:
                     break
                 _set(self._durable_names, path, changed)
         self._name_changes.clear()
-        self._names = {path: inode for path, inode in self._durable_names.items() if self._is_reachable(path)}
+        directories = dict.fromkeys(path.parent for path in self._durable_names)
+        reachable = [directory for directory in directories if not _missing(self._durable_names, directory)]
+        self._names = {path: inode for path, inode in self._durable_names.items() if path.parent in reachable}
         self._durable_names = dict(self._names)
 
     def flip_durable_bit(self, stream: Stream) -> str:
@@ -311,9 +313,6 @@ class SimDisk:
         self._name_changes.append(change)
         for path, inode in change:
             _set(self._names, path, inode)
-
-    def _is_reachable(self, path: Path) -> bool:
-        return not _missing(self._durable_names, path.parent)
 
     def _drawn_ns(self, operation: str) -> int:
         stream, odds = self._stream, self._odds

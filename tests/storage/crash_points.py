@@ -15,7 +15,8 @@ its start and did since must be there. A search of depth 2 cuts that as well: st
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Final
@@ -32,7 +33,7 @@ from bankd.storage.snapshot_format import SnapshotHeader
 from bankd.storage.snapshot_store import SNAPSHOTS_KEPT, SnapshotStore
 from bankd.storage.wal import Wal, WalOptions
 from bankd.types import LogIndex
-from tests.storage.histories import IDENTITY, State, append, entry, tiny
+from tests.storage.histories import IDENTITY, State, append, entry
 from tests.storage.test_snapshot_files import header_of, save, stored
 
 DATA_DIR: Final = Path("n1")
@@ -80,6 +81,7 @@ def covered_by(snapshots: Sequence[int]) -> int:
     return snapshots[SNAPSHOTS_KEPT - 1] if len(snapshots) >= SNAPSHOTS_KEPT else 0
 
 
+@cache
 def noise(index: int) -> list[bytes]:
     """Return content that stays as large as it is when it is compressed: a snapshot of four sectors."""
     return [b"".join(hashlib.blake2b(b"%d %d %d" % (index, n, m)).digest() for m in range(8)) for n in range(3)]
@@ -172,12 +174,9 @@ class CutDisk(SimDisk):
 
     def image(self) -> object:
         """Return something equal for disks on which the same will be found, now and after a power loss."""
-        names = [(str(path), self._seen(path)) for path in sorted({*self._names, *self._durable_names})]
-        return tuple(names)
-
-    def _seen(self, path: Path) -> tuple[bytes | None, ...]:
-        now, kept = self._names.get(path), self._durable_names.get(path)
-        return now and bytes(now.current), now and bytes(now.durable), kept and bytes(kept.durable)
+        read = ((path, bytes(inode.current)) for path, inode in self._names.items())
+        kept = ((path, bytes(inode.durable)) for path, inode in self._durable_names.items())
+        return frozenset(read), frozenset(kept), tuple(path for change in self._name_changes for path, _ in change)
 
 
 class CutFile(SimFile):
@@ -307,20 +306,21 @@ def questions(disk: CutDisk) -> int:
 
 
 def survivals(size: int, most: int) -> Iterator[Survival]:
-    """Give every subset, and every one with a part of one sector; where either is too much, extremes or a sample."""
-    yield from subsets(size) if 2 * (1 << size) <= most else extremes(size)
-    yield from torn_subsets(size) if 2 * len(TORN) * size * (1 << size) <= most else torn_samples(size)
+    """Give every subset, then every one with a part of one sector; of what is too much for half of `most`, a sample."""
+    yield from subsets(size) if 2 << size <= most else extremes(size, most // 2)
+    yield from torn_subsets(size) if (len(TORN) * size << size) <= most else torn_samples(size)
 
 
 def subsets(size: int) -> Iterator[Survival]:
     return product((False, True), repeat=size)
 
 
-def extremes(size: int) -> Iterator[Survival]:
-    """None, all, each alone, all but each."""
+def extremes(size: int, most: int) -> Iterator[Survival]:
+    """None and all; if there is room for them, also each alone, and all but each."""
     for others in (False, True):
         yield (others,) * size
-        yield from (with_part((others,) * (size - 1), at, not others) for at in range(size))
+        if 2 * size + 2 <= most:
+            yield from (with_part((others,) * (size - 1), at, not others) for at in range(size))
 
 
 def torn_subsets(size: int) -> Iterator[Survival]:
@@ -344,12 +344,9 @@ def with_part(others: Sequence[bool | slice], at: int, part: bool | slice) -> Su
 
 
 def resume(stage: Stage) -> None:
-    """What a node does after a restart: one more entry, and a snapshot if it ever made one."""
+    """What a node does after a restart."""
     stage.start()
-    index = stage.memory.next_index
-    stage.append(append(entry(index, stage.memory.last_term)))
-    if stage.memory.snapshots:
-        stage.snapshot(index)
+    stage.append(append(entry(stage.memory.next_index, stage.memory.last_term)))
 
 
 @attrs.define
@@ -357,32 +354,33 @@ class Search:
     """Looks at crashes, at the same one only once."""
 
     options: WalOptions
-    most: int  # crashes of one cut
-    most_again: int = 0  # of one cut of a node that starts and goes on after such a crash; 0: those are not cut
     crashes: int = 0  # that were different
+    found: set[Memory] = attrs.field(factory=set)  # what nodes remembered after them
     _seen: set[object] = attrs.field(factory=set)
 
-    def look(self, cuts: Sequence[Cut], *, again: bool = False) -> None:
+    def look(self, cuts: Sequence[Cut], most: int, *, most_again: int = 0) -> None:
+        """Look at as many crashes of each cut. `most_again`: of each cut of a node that goes on after one of them."""
         for number, cut in enumerate(cuts):
-            for kept, disk in crashes(cut.disk, self.most_again if again else self.most):
+            for kept, disk in crashes(cut.disk, most):
                 try:
-                    self._look_at(disk, cut.allowed, again=again)
+                    self.look_at(disk, cut.allowed, most_again=most_again)
                 except BaseException as error:
                     error.add_note(f"cut {number}, before {cut.operation}: {kept}")
                     raise
 
-    def _look_at(self, disk: CutDisk, allowed: Sequence[Memory], *, again: bool) -> None:
-        seen = again, allowed, disk.image()
+    def look_at(self, disk: CutDisk, allowed: tuple[Memory, ...], *, most_again: int = 0) -> None:
+        """Look at what is left of a node that may remember one of these."""
+        seen = bool(most_again), allowed, disk.image()
         if seen in self._seen:
             return
         self._seen.add(seen)
         self.crashes += 1
         stage = Stage(disk, self.options, allowed=allowed)
-        if again or not self.most_again:
+        with stage.cutting() if most_again else nullcontext():
             resume(stage)
-        else:
-            with stage.cutting():
-                resume(stage)
+        self.found.add(stage.node.memory)
+        if stage.memory.snapshots:
+            stage.snapshot(stage.memory.next_index - 1)
         disk.lose_power(lambda: False)
         stage.start()
-        self.look(stage.cuts, again=True)
+        self.look(stage.cuts, most_again)
