@@ -80,6 +80,22 @@ def roll_to_segments_made_on_the_spot(stage: Stage) -> None:
     stage.append(*(append(entry(index, 1, b"x" * 600)) for index in range(1, 8)))
 
 
+def with_both_names_of_the_next_segment(stage: Stage) -> None:
+    """Power was lost in the midst of a roll."""
+    stage.start()
+    stage.append(append(entry(1, 1, b"x" * 900)))
+    stage.disk.fail_next("fsync_dir")
+    with pytest.raises(DiskFailed):
+        stage.append(append(entry(2, 1)))
+    stage.disk.lose_power(iter((True, True, False)).__next__)
+    assert len(stage.disk.listdir(DATA_DIR / "wal")) == 3
+
+
+def start_and_roll(stage: Stage) -> None:
+    stage.start()
+    stage.append(append(entry(2, 1, b"y" * 600)))
+
+
 def replace_entries(stage: Stage) -> None:
     """Under a new term: in the same segment, across a roll, all of them, and once more."""
     stage.append(*(append(entry(index, 1, b"x" * 300)) for index in range(1, 5)))
@@ -93,7 +109,7 @@ def replace_entries(stage: Stage) -> None:
 
 def with_entries(stage: Stage) -> None:
     stage.start()
-    stage.append(append(*(entry(index, 2) for index in range(1, 7))), append(entry(7, 2), entry(8, 2)))
+    stage.append(vote(2, "n1"), append(*(entry(index, 2) for index in range(1, 7))), append(entry(7, 2), entry(8, 2)))
 
 
 def with_two_snapshots(stage: Stage) -> None:
@@ -168,6 +184,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "append": Scenario(append_batches, options=one_long_segment, most=512, most_twice=(16, 12), every=1),
     "roll to prepared segments": Scenario(roll_to_prepared_segments),
     "roll to segments made on the spot": Scenario(roll_to_segments_made_on_the_spot, every=5),
+    "roll again": Scenario(start_and_roll, with_both_names_of_the_next_segment),
     "replace entries": Scenario(replace_entries, every=5),
     "write snapshots": Scenario(write_three_snapshots, with_entries, every=20),
     "prune": Scenario(prune, with_two_snapshots, every=20),
