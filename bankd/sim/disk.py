@@ -15,9 +15,8 @@ power loss (both names, never neither); file systems that keep better order, as 
 """
 
 from collections.abc import Mapping
-from copy import copy
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from bankd.errors import DataDirLocked, DataDirUnusable, DiskFailed, DiskFull
 from bankd.sim.inode import SECTOR, Inode, Survives
@@ -181,19 +180,17 @@ class SimDisk:
         """Return every file as it reads now."""
         return {path: bytes(inode.current) for path, inode in self._names.items() if inode is not _DIRECTORY}
 
-    def fork(self) -> Self:
-        """Return another disk in this very state, what is not synced included. Files opened here stay here."""
-        fork = copy(self)
-        fork.locked, fork._failing, fork._stream = set(self.locked), dict(self._failing), copy(self._stream)
-        changed = [inode for change in self._name_changes for _, inode in change]
-        inodes = [*self._durable_names.values(), *self._names.values(), *changed]
+    def imitate(self, other: "SimDisk") -> None:
+        """End the process and hold what another disk does, with what is not synced there. Each goes its own way then."""
+        self.end_process()
+        changed = [inode for change in other._name_changes for _, inode in change]
+        inodes = [*other._durable_names.values(), *other._names.values(), *changed]
         copies = {inode: inode.copy() for inode in inodes if inode is not None} | {_DIRECTORY: _DIRECTORY}
-        fork._names = {path: copies[inode] for path, inode in self._names.items()}
-        fork._durable_names = {path: copies[inode] for path, inode in self._durable_names.items()}
-        fork._name_changes = [
-            tuple((path, copies[inode] if inode else None) for path, inode in change) for change in self._name_changes
+        self._names = {path: copies[inode] for path, inode in other._names.items()}
+        self._durable_names = {path: copies[inode] for path, inode in other._durable_names.items()}
+        self._name_changes = [
+            tuple((path, copies[inode] if inode else None) for path, inode in change) for change in other._name_changes
         ]
-        return fork
 
     def restore(self, files: Mapping[Path, bytes]) -> None:
         """End the process and make these the only files, durably, with the directories that they need."""

@@ -142,11 +142,13 @@ def test_renamed_file_has_one_name_or_both(survival: tuple[bool, bool], expected
     assert disk.copy() == {DIRECTORY / name: b"content" for name in expected}
 
 
-def test_fork_is_in_the_same_state_and_goes_its_own_way() -> None:
+def test_disk_that_imitates_another_holds_the_same_and_goes_its_own_way() -> None:
     disk, file = disk_with_file(b"a" * 512)
     file.pwrite(b"b" * 512, 0)
     disk.rename(FILE, DIRECTORY / "renamed")
-    lost, kept = disk.fork(), disk.fork()
+    lost, kept = (SimDisk(Stream(seed, "disk n1")) for seed in (1, 2))
+    lost.imitate(disk)
+    kept.imitate(disk)
     lost.lose_power(lose_everything)
     kept.lose_power(keep_everything)
     assert lost.copy() == {FILE: b"a" * 512}

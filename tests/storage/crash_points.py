@@ -158,6 +158,12 @@ class CutDisk(SimDisk):
         self.before: Callable[[str], None] = ignore
         self.forgets: Callable[[str], bool] = nothing
 
+    def fork(self) -> "CutDisk":
+        fork = CutDisk()
+        fork.forgets = self.forgets
+        fork.imitate(self)
+        return fork
+
     def operate(self, operation: str, path: Path, *, takes_room: bool = False) -> None:
         self.before(f"{operation} {path.name}")
         super().operate(operation, path, takes_room=takes_room)
@@ -273,9 +279,7 @@ class Stage:
         self.node.wal.prune(self.node.store.covered_index)
 
     def _take_cut(self, operation: str) -> None:
-        fork = self.disk.fork()
-        fork.before = ignore
-        self.cuts.append(Cut(fork, operation, self.allowed))
+        self.cuts.append(Cut(self.disk.fork(), operation, self.allowed))
 
 
 # What becomes of a cut
@@ -283,9 +287,7 @@ class Stage:
 
 def crashes(disk: CutDisk, most: int) -> Iterator[tuple[str, CutDisk]]:
     """Give about as many as `most` disks that a crash can leave, and say what it kept."""
-    ended = disk.fork()
-    ended.end_process()
-    yield "the process alone ended", ended
+    yield "the process alone ended", disk.fork()
     for survival in islice(survivals(questions(disk.fork()), most), most):
         lost = disk.fork()
         lost.lose_power(iter(survival).__next__)
