@@ -156,7 +156,7 @@ class Scenario:
     before: Play = started
     options: Callable[[], WalOptions] = tiny
     most: int = 128  # crashes of each cut
-    most_twice: tuple[int, int] = (5, 4)  # of some cuts, and of each of a node that goes on after one of those
+    most_twice: tuple[int, int] = (4, 4)  # of some cuts, and of each of a node that goes on after one of those
     every: int = 3  # cut so many is one of them
 
     def prepared(self) -> Stage:
@@ -183,13 +183,13 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "start for the first time": Scenario(start_for_the_first_time, nothing_before),
     "append": Scenario(append_batches, options=one_long_segment, most=512, most_twice=(16, 12), every=1),
     "roll to prepared segments": Scenario(roll_to_prepared_segments),
-    "roll to segments made on the spot": Scenario(roll_to_segments_made_on_the_spot, every=5),
+    "roll to segments made on the spot": Scenario(roll_to_segments_made_on_the_spot, every=10),
     "roll again": Scenario(start_and_roll, with_both_names_of_the_next_segment),
-    "replace entries": Scenario(replace_entries, every=5),
-    "write snapshots": Scenario(write_three_snapshots, with_entries, every=20),
-    "prune": Scenario(prune, with_two_snapshots, every=20),
-    "install": Scenario(install, with_two_snapshots, every=20),
-    "install over conflicting entries": Scenario(install, with_conflicting_entries, every=20),
+    "replace entries": Scenario(replace_entries, every=10),
+    "write snapshots": Scenario(write_three_snapshots, with_entries, every=30),
+    "prune": Scenario(prune, with_two_snapshots, every=30),
+    "install": Scenario(install, with_two_snapshots, every=30),
+    "install over conflicting entries": Scenario(install, with_conflicting_entries, every=30),
 }
 
 
