@@ -88,7 +88,7 @@ def with_both_names_of_the_next_segment(stage: Stage) -> None:
     with pytest.raises(DiskFailed):
         stage.append(append(entry(2, 1)))
     stage.disk.lose_power(iter((True, True, False)).__next__)
-    assert len(stage.disk.listdir(DATA_DIR / "wal")) == 3
+    assert {"0000000002-00000000000000000002.wal", "short.tmp"} < set(stage.disk.listdir(DATA_DIR / "wal"))
 
 
 def start_and_roll(stage: Stage) -> None:
