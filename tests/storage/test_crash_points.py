@@ -30,7 +30,7 @@ from tests.storage.crash_points import (
 from tests.storage.histories import append, entry, tiny, vote
 from tests.storage.test_snapshot_files import header_of, name_of
 
-# How many times as many crashes to look at; these tests then take about as many times longer. From 16 on every subset
+# How many times as many crashes to look at; these tests then take about as many times longer. From 64 on every subset
 # of up to 12 things that a power loss may keep is tried.
 TIMES: Final = int(os.environ.get("CRASH_POINTS_TIMES", "1"))
 
