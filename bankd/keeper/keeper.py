@@ -56,13 +56,15 @@ class Happening(Enum):
 @attrs.define(eq=False)
 class Keeper:
     """`post` hands an event to the replica, `tell` a happening to whoever logs: what, which index, and in words.
-    `prune` deletes what of the log is covered up to an index, and returns how many files."""
+    `prune` deletes what of the log is covered up to an index, and returns how many files. `sent_bytes` of a snapshot
+    go into one message."""
 
     _store: SnapshotStore
     _cluster_id: ClusterId
     _prune: Callable[[LogIndex], int]
     _post: Callable[[Event], None]
     _tell: Callable[[Happening, LogIndex, str], None]
+    _sent_bytes: int = attrs.field(kw_only=True, default=SENT_BYTES)
     taking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     sending: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
     receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
@@ -124,7 +126,7 @@ class Keeper:
     def _send(self, wanted: ChunkWanted) -> Work[None]:
         try:
             reader = yield from self._reader(wanted.snapshot)
-            data = yield from blocking(lambda: reader.pread(SENT_BYTES, wanted.offset))
+            data = yield from blocking(lambda: reader.pread(self._sent_bytes, wanted.offset))
         except SnapshotDamaged as error:
             why = str(error)
             self._tell(Happening.DAMAGED, wanted.snapshot.index, why)

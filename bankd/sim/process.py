@@ -63,6 +63,7 @@ class Process:
         replica: Replica,
         later: Callable[..., None],
         disk_later: Callable[..., None],
+        snapshot_chunk_bytes: int,
     ) -> None:
         """`later` and `disk_later` have something happen in this very process after so long, or never once it has ended."""
         self.replica = replica
@@ -71,7 +72,12 @@ class Process:
         self._later = partial(later, self)
         self._writer = Writer(opened.wal, machine.disk, partial(disk_later, self), self._durable)
         self.keeper = Keeper(
-            opened.store, opened.identity.cluster_id, opened.wal.prune, self.receive, lambda what, index, words: None
+            opened.store,
+            opened.identity.cluster_id,
+            opened.wal.prune,
+            self.receive,
+            lambda what, index, words: None,
+            sent_bytes=snapshot_chunk_bytes,
         )
         for lane in self.keeper.lanes:
             drive(lane, machine.disk, partial(disk_later, self))
