@@ -11,7 +11,7 @@ What fails, and what comes of it:
 - a snapshot of ours cannot be read: the replica is told, and takes a new one
 - any other failure of the disk ends the node: the log is on the same one
 
-The log on the disk is pruned right after a snapshot is sealed, up to where two cover it.
+The log on the disk is pruned right after a snapshot is sealed, a received one too, up to where two cover it.
 """
 
 from collections.abc import Callable
@@ -183,6 +183,7 @@ class Keeper:
         snapshot = incoming.snapshot
         restored = yield from restore(snapshot, incoming)
         covered_index = yield from blocking(lambda: self._seal_received(incoming))
+        yield from blocking(lambda: self._prune(covered_index))
         self._received_index = snapshot.index
         self._tell(Happening.RECEIVED, snapshot.index, f"{snapshot.size_bytes} bytes")
         self._post(

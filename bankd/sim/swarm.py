@@ -18,6 +18,7 @@ So is what a node may have to catch up with where the limits of replication are 
 sent little more than an entry at a time, so there are few calls, and messages are fast and seldom lost.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -64,9 +65,10 @@ ENCODED_PPM: Final = 125_000  # of runs whose messages cross as bytes
 PROMPT_PPM: Final = 250_000  # of nodes, which take a turn for every event
 SNAPSHOTS_PPM: Final = 670_000  # of runs that take any
 SNAPSHOTS_EVERY: Final = (3, 10, 30, 100, 300)
+SNAPSHOTS_EVERY_AWAY: Final = (3, 10, 30)
 SNAPSHOTS_EVERY_BYTES: Final = (64 << 10, 64 << 20)
 SNAPSHOT_CHUNKS_BYTES: Final = (500, 4_000, 512 << 10)
-ABSENCES_PPM: Final = 600_000  # of runs that take snapshots: somebody is away for long
+ABSENCES_PPM: Final = 750_000  # of runs that take snapshots: somebody is away for long
 STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
 
 
@@ -80,15 +82,16 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
     nodes = tuple(NodeId(f"n{number}") for number in range(1, (nodes_count or drawn_count) + 1))
     product, snapshots = draw_product(stream), Stream(seed, "swarm snapshots")
     takes_snapshots = snapshots.chance(SNAPSHOTS_PPM)
+    somebody_is_away = takes_snapshots and snapshots.chance(ABSENCES_PPM)
     if takes_snapshots:
-        product = draw_snapshots(product, snapshots)
+        product = draw_snapshots(product, snapshots, SNAPSHOTS_EVERY_AWAY if somebody_is_away else SNAPSHOTS_EVERY)
     tight = stream.chance(TIGHT_PPM)
     stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
     faults = draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns)
     clients, operations = draw_operations(
         Stream(seed, "swarm calls"), safety_ns, faults, count_max=TIGHT_OPERATIONS_MAX if tight else None
     )
-    if takes_snapshots and snapshots.chance(ABSENCES_PPM):
+    if somebody_is_away:
         faults = with_absences(Stream(seed, "swarm absences"), nodes, faults, product, safety_ns)
     limits = draw_limits(stream, tight=tight)
     return Plan(
@@ -117,9 +120,9 @@ def draw_product(stream: Stream) -> ProductOptions:
     )
 
 
-def draw_snapshots(product: ProductOptions, stream: Stream) -> ProductOptions:
+def draw_snapshots(product: ProductOptions, stream: Stream, every: Sequence[int]) -> ProductOptions:
     return attrs.evolve(
-        product, snapshot_every=stream.pick(SNAPSHOTS_EVERY), snapshot_every_bytes=stream.pick(SNAPSHOTS_EVERY_BYTES)
+        product, snapshot_every=stream.pick(every), snapshot_every_bytes=stream.pick(SNAPSHOTS_EVERY_BYTES)
     )
 
 

@@ -158,6 +158,7 @@ class Judged:
         self.spoil: Spoil = lambda node, effects: effects
         self.find: Find = lambda node, found: found
         self.results: list[object] = []
+        self.idle_keepers: set[NodeId] = set()
         self._seed = seed
         self._operations = 0
         self._marks: dict[ReplyTo, tuple[int, int]] = {}
@@ -245,7 +246,7 @@ class Judged:
     def keep(self, name: NodeId) -> bool:
         """The keeper does what waits for it, and the replica hears of it. Returns whether there was anything."""
         node = self.nodes[name]
-        worked = node.work()
+        worked = name not in self.idle_keepers and node.work()
         if node.posted:
             events = list(node.posted)
             node.posted.clear()

@@ -138,7 +138,8 @@ class Judges:
             self._elections.promised(now_ns, book, effects.persists)
         if effects.events and book.leads:
             self._commits.elected(now_ns, book)
-        if replica.raft.commit_index != book.commit_index or replica.ledger.applied_index != book.applied_index:
+        commit_index, applied_index = replica.raft.commit_index, replica.ledger.applied_index
+        if base is not None or commit_index != book.commit_index or applied_index != book.applied_index:
             self._follow(now_ns, book, replica, base)
         if about_snapshots:
             self._snapshots.read_back(now_ns, book, replica, events)

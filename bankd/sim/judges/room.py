@@ -18,7 +18,7 @@ from typing import Final
 
 import attrs
 
-from bankd.raft.messages import AppendResponse, SnapshotRequest
+from bankd.raft.messages import AppendResponse, Message, SnapshotRequest
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects
 from bankd.replica.events import Event, Received, SnapshotFailed, SnapshotReceived, SnapshotSealed
@@ -46,7 +46,7 @@ class Shelf:
     told_covered: LogIndex = LogIndex(0)  # up to here the log was deleted
     office: Term = Term(0)
     sending: dict[NodeId, LogIndex] = attrs.field(factory=dict)  # which snapshot, by follower, in this office
-    heard_ns: dict[NodeId, int] = attrs.field(factory=dict)
+    heard_ns: dict[NodeId, int] = attrs.field(factory=dict)  # in this office
 
 
 class Room:
@@ -120,21 +120,11 @@ class Room:
         for message in effects.send_now:
             if type(message) is SnapshotRequest:
                 shelf.sending[message.to] = message.snapshot.index
-                shelf.heard_ns.setdefault(message.to, now_ns)
         for event in events:
-            if shelf.sending and type(event) is Received:
-                self._note_answer(now_ns, shelf, event)
-
-    def _note_answer(self, now_ns: int, shelf: Shelf, event: Received) -> None:
-        message = event.message
-        if message.term != shelf.office or message.sender not in shelf.sending:
-            return
-        shelf.heard_ns[message.sender] = now_ns
-        match message:
-            case AppendResponse(accepted=True, match_index=index) if index >= shelf.sending[message.sender]:
-                del shelf.sending[message.sender]
-            case _:
-                pass
+            if type(event) is Received and event.message.term == shelf.office:
+                shelf.heard_ns[event.message.sender] = now_ns
+                if shelf.sending:
+                    _note_answer(shelf, event.message)
 
     def _judge_pace(self, now_ns: int, book: NodeBook, shelf: Shelf) -> str | None:
         if shelf.under_way is None:
@@ -155,3 +145,11 @@ class Room:
             and fault.at_ns <= now_ns <= fault.at_ns + fault.for_ns + self._taking_ns_max
             for fault in self._plan.faults
         )
+
+
+def _note_answer(shelf: Shelf, message: Message) -> None:
+    match message:
+        case AppendResponse(accepted=True, match_index=index) if index >= shelf.sending.get(message.sender, index + 1):
+            del shelf.sending[message.sender]
+        case _:
+            pass

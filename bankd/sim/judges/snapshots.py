@@ -4,6 +4,9 @@ A snapshot that is due must carry the term, the configuration and the digest of 
 at a start or from the leader, everything that the judges' bank holds there. It counts as durable once the node says so.
 A crash may come between the disk and that word, so a start may find one that was being made: one, by its place in the log.
 
+Two are made at the same time, one of a node's own and one that it receives, so one may be said to cover the log before it
+is said to be durable; from then on it must be there.
+
 The two newest must be found again at every start, unless newer ones took their place, or the plan let them rot. The log
 in memory goes no further than two of them stand for it, or behind the one that was installed; the disk's log is judged
 where it is read (`disks`).
@@ -34,6 +37,7 @@ class Snapshots:
         self._bank = bank
         self._states = states
         self._making: dict[NodeId, set[Place]] = {node: set() for node in plan.nodes}  # by this process
+        self._made: dict[NodeId, set[Place]] = {node: set() for node in plan.nodes}  # durable at some time
 
     # Starts
 
@@ -47,11 +51,12 @@ class Snapshots:
         book.keep_snapshots(found.snapshots)
         book.snapshots = found.snapshots[:SNAPSHOTS_KEPT]
         self._making[book.node].clear()
+        self._made[book.node].update(map(_place, found.snapshots))
 
     def started(self, now_ns: int, book: NodeBook, replica: Replica, restored: SnapshotRef | None) -> None:
         """A process has its first state, before its first event."""
         if restored is not None:
-            self._judge_place(now_ns, book, (restored.index, restored.term))
+            self._judge_place(now_ns, book, _place(restored))
             self._states.restored(now_ns, book, restored.index, replica.digest_at(restored.index), replica.ledger)
             book.applied_index = restored.index
 
@@ -59,9 +64,8 @@ class Snapshots:
         if found.restored != next(iter(found.snapshots), None):
             text = f"starts from {_name(found.restored)}, and {_name(found.snapshots[0])} is sound"
             raise Violation("D1", text, now_ns, book.node)
-        made = {(snapshot.index, snapshot.term) for snapshot in book.snapshots} | self._making[book.node]
         for snapshot in found.snapshots:
-            if (snapshot.index, snapshot.term) not in made:
+            if _place(snapshot) not in self._making[book.node] | self._made[book.node]:
                 raise Violation("D1", f"has {_name(snapshot)}, which it never made", now_ns, book.node)
         if is_tampered(self._plan, book.node, now_ns, Rot):
             return
@@ -80,9 +84,13 @@ class Snapshots:
 
     def _became_durable(self, now_ns: int, book: NodeBook, event: SnapshotSealed | SnapshotReceived) -> None:
         snapshot = event.snapshot
-        if (snapshot.index, snapshot.term) not in self._making[book.node]:
+        if _place(snapshot) not in self._making[book.node]:
             raise Violation("D1", f"has {_name(snapshot)}, which it never made", now_ns, book.node)
+        self._made[book.node].add(_place(snapshot))
         book.keep_snapshots([snapshot])
+        for index, term in self._making[book.node]:
+            if index == event.covered_index > book.covered_index:  # durable by now; its own event is on its way
+                book.keep_snapshots([SnapshotRef(index, term, 0, b"")])
         if event.covered_index > book.covered_index:
             text = f"drops its log up to {event.covered_index}, and two snapshots stand for {book.covered_index} of it"
             raise Violation("D1", text, now_ns, book.node)
@@ -92,7 +100,7 @@ class Snapshots:
         for event in events:
             if isinstance(event, SnapshotReceived):
                 index, ledger = event.snapshot.index, event.ledger
-                self._judge_place(now_ns, book, (index, event.snapshot.term))
+                self._judge_place(now_ns, book, _place(event.snapshot))
                 if event.configuration_body != self._bank.configuration(index):
                     text = f"takes another configuration from {_name(event.snapshot)} than the log has there"
                     raise Violation("S3", text, now_ns, book.node)
@@ -114,7 +122,7 @@ class Snapshots:
 
     def receives(self, book: NodeBook, snapshot: SnapshotRef) -> None:
         """A part of the leader's snapshot is to be kept; the last one completes it."""
-        self._making[book.node].add((snapshot.index, snapshot.term))
+        self._making[book.node].add(_place(snapshot))
 
     def begun_behind(self, now_ns: int, book: NodeBook, base: SnapshotRef) -> None:
         """A node asked its disk to begin the log anew behind a snapshot."""
@@ -132,6 +140,10 @@ class Snapshots:
         index, term = place
         if [entry.term for entry in self._chain[index - 1 : index]] != [term]:
             raise Violation("S3", f"has a snapshot at {index}@{term}, which is not committed", now_ns, book.node)
+
+
+def _place(snapshot: SnapshotRef) -> Place:
+    return snapshot.index, snapshot.term
 
 
 def _name(snapshot: SnapshotRef | None) -> str:
