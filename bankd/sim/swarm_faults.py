@@ -46,7 +46,8 @@ JUMP_NS_MAX: Final = 3_600 * S
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
 TURMOIL_MAX: Final = 60  # faults in a row
 SLEEPERS_MAX: Final = 30
-ABSENCES_MAX: Final = 3
+ABSENCES_MAX: Final = 3  # of one run
+CUT_OFF_ONLY_PPM: Final = 350_000  # of runs in which somebody is away: no process ends because of that
 ROTS_MAX: Final = 10  # of one node: most bits of a log stand where any reader would notice
 
 
@@ -246,7 +247,7 @@ def with_absences(
 ) -> tuple[Fault, ...]:
     """These faults, and nodes that are away so long that the others' logs have gone on without them."""
     draw = Draw(stream, nodes, product.election_timeout_ns, safety_ns)
-    no_ends = any(isinstance(fault, Wipe) for fault in faults)
+    no_ends = any(isinstance(fault, Wipe) for fault in faults) or stream.chance(CUT_OFF_ONLY_PPM)
     away = [fault for _ in range(stream.between(1, ABSENCES_MAX)) for fault in _absence(draw, no_ends=no_ends)]
     every = [*faults, *(fault for fault in away if fault.at_ns < safety_ns)]
     return tuple(sorted(every, key=lambda fault: fault.at_ns))
