@@ -25,8 +25,9 @@ import attrs
 
 from bankd.sim.plan import DiskOdds, Limits, NetworkOdds, NodeTraits, Plan, ProductOptions
 from bankd.sim.random import PPM, Stream
+from bankd.sim.swarm_absences import with_absences
 from bankd.sim.swarm_calls import draw_operations
-from bankd.sim.swarm_faults import draw_faults, with_absences
+from bankd.sim.swarm_faults import draw_faults
 from bankd.types import NodeId
 
 US: Final = 1_000

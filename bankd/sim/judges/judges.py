@@ -12,7 +12,7 @@ from bankd.history import witness
 from bankd.history.findings import Report
 from bankd.history.records import Record
 from bankd.raft.messages import SnapshotRef, SnapshotRequest
-from bankd.raft.ready import RaftEvent, RoleChanged
+from bankd.raft.ready import Persist, RaftEvent, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event, SnapshotFailed, SnapshotReceived, SnapshotSealed
@@ -126,16 +126,7 @@ class Judges:
         about_snapshots = any(type(event) in ABOUT_SNAPSHOTS for event in events)
         if about_snapshots:
             self._snapshots.stepped(now_ns, book, events)
-        base = None
-        if effects.persists:
-            for persist in effects.persists:
-                if persist.base is not None:
-                    base = persist.base
-                    self._snapshots.begun_behind(now_ns, book, base)
-                self._disks.handed(now_ns, book, persist)
-                if book.leads and persist.entries:
-                    answers.proposed(now_ns, book, persist.entries)
-            self._elections.promised(now_ns, book, effects.persists)
+        base = self._take_writes(now_ns, book, effects.persists) if effects.persists else None
         if effects.events and book.leads:
             self._commits.elected(now_ns, book)
         commit_index, applied_index = replica.raft.commit_index, replica.ledger.applied_index
@@ -144,10 +135,7 @@ class Judges:
         if about_snapshots:
             self._snapshots.read_back(now_ns, book, replica, events)
             self._snapshots.compacted(now_ns, book, replica.raft.base_index)
-        if effects.snapshot_due is not None:
-            self._snapshots.asked(now_ns, book, effects.snapshot_due)
-        for received in effects.chunks_received:
-            self._snapshots.receives(book, received.snapshot)
+        self._snapshots.asked(now_ns, book, effects)
         self._room.turned(now_ns, book, replica, events, effects)
         if replica.raft.stable_index != book.stable_index:
             self._promises.believes(now_ns, book, replica.raft.stable_index)
@@ -176,6 +164,19 @@ class Judges:
         for event in events:
             if type(event) is RoleChanged:
                 self._elections.changed(now_ns, book, event)
+
+    def _take_writes(self, now_ns: int, book: NodeBook, persists: Sequence[Persist]) -> SnapshotRef | None:
+        """Returns the snapshot behind which the log begins anew, if it does."""
+        base = None
+        for persist in persists:
+            if persist.base is not None:
+                base = persist.base
+                self._snapshots.begun_behind(now_ns, book, base)
+            self._disks.handed(now_ns, book, persist)
+            if book.leads and persist.entries:
+                self._answers.proposed(now_ns, book, persist.entries)
+        self._elections.promised(now_ns, book, persists)
+        return base
 
     def _follow(self, now_ns: int, book: NodeBook, replica: Replica, base: SnapshotRef | None) -> None:
         commit_index, applied_index = replica.raft.commit_index, replica.ledger.applied_index

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from bankd.raft.messages import SnapshotRef
 from bankd.replica.core import Replica
-from bankd.replica.effects import SnapshotDue
+from bankd.replica.effects import Effects, SnapshotDue
 from bankd.replica.events import Event, SnapshotReceived, SnapshotSealed
 from bankd.sim.found import Found
 from bankd.sim.judges.bank import Bank
@@ -108,8 +108,15 @@ class Snapshots:
                 digest = replica.digest_at(index) if went_on else ledger.digest
                 self._states.restored(now_ns, book, index, digest, ledger)
 
-    def asked(self, now_ns: int, book: NodeBook, due: SnapshotDue) -> None:
-        """A snapshot of this node's state is to be written."""
+    def asked(self, now_ns: int, book: NodeBook, effects: Effects) -> None:
+        """What a node asks of its disk: a snapshot of its own, or to keep a part of the leader's."""
+        if effects.snapshot_due is not None:
+            self._judge_due(now_ns, book, effects.snapshot_due)
+            self._making[book.node].add((effects.snapshot_due.index, effects.snapshot_due.term))
+        for received in effects.chunks_received:
+            self._making[book.node].add(_place(received.snapshot))
+
+    def _judge_due(self, now_ns: int, book: NodeBook, due: SnapshotDue) -> None:
         index, digest = due.index, due.image.head.digest
         self._judge_place(now_ns, book, (index, due.term))
         if index != book.applied_index or digest != self._states.digests[index]:
@@ -118,11 +125,6 @@ class Snapshots:
         if due.configuration != self._bank.configuration(index):
             text = f"makes a snapshot at {index} with another configuration than the log has there"
             raise Violation("S3", text, now_ns, book.node)
-        self._making[book.node].add((index, due.term))
-
-    def receives(self, book: NodeBook, snapshot: SnapshotRef) -> None:
-        """A part of the leader's snapshot is to be kept; the last one completes it."""
-        self._making[book.node].add(_place(snapshot))
 
     def begun_behind(self, now_ns: int, book: NodeBook, base: SnapshotRef) -> None:
         """A node asked its disk to begin the log anew behind a snapshot."""
