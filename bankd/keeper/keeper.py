@@ -11,7 +11,7 @@ What fails, and what comes of it:
 - a snapshot of ours cannot be read: the replica is told, and takes a new one
 - any other failure of the disk ends the node: the log is on the same one
 
-The log on the disk is pruned right after a snapshot is sealed, up to where two cover it.
+The log on the disk is pruned right after a snapshot is sealed, a received one too, up to where two cover it.
 """
 
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class Happening(Enum):
 class Keeper:
     """`post` hands an event to the replica, `tell` a happening to whoever logs: what, which index, and in words.
     `prune` deletes what of the log is covered up to an index, and returns how many files; `forget_loss` removes
-    from the disk that this node is to be refilled."""
+    from the disk that this node is to be refilled. `sent_bytes` of a snapshot go into one message."""
 
     _store: SnapshotStore
     _cluster_id: ClusterId
@@ -76,6 +76,7 @@ class Keeper:
     _forget_loss: Callable[[], None]
     _post: Callable[[Event], None]
     _tell: Callable[[Happening, LogIndex, str], None]
+    _sent_bytes: int = attrs.field(kw_only=True, default=SENT_BYTES)
     taking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     sending: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
     marking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
@@ -151,7 +152,7 @@ class Keeper:
     def _send(self, wanted: ChunkWanted) -> Work[None]:
         try:
             reader = yield from self._reader(wanted.snapshot)
-            data = yield from blocking(lambda: reader.pread(SENT_BYTES, wanted.offset))
+            data = yield from blocking(lambda: reader.pread(self._sent_bytes, wanted.offset))
         except SnapshotDamaged as error:
             yield from self._found_damaged(wanted.snapshot, str(error))
             self._post(ChunkRead(wanted, None))
@@ -239,6 +240,7 @@ class Keeper:
         snapshot = incoming.snapshot
         restored = yield from restore(snapshot, incoming)
         covered_index = yield from blocking(lambda: self._seal_received(incoming))
+        yield from blocking(lambda: self._prune(covered_index))
         self._received_index = snapshot.index
         self._tell(Happening.RECEIVED, snapshot.index, f"{snapshot.size_bytes} bytes")
         self._post(

@@ -21,6 +21,7 @@ from bankd.replica.events import DiskSpace, Event, PeerMessage, PeerUnreachable,
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock
 from bankd.sim.disk import PowerLost, SimDisk
+from bankd.sim.found import found_in
 from bankd.sim.plan import DiskOdds, Limits, NodeTraits
 from bankd.sim.process import Process
 from bankd.sim.random import Stream
@@ -156,9 +157,12 @@ class Node:
             ),
             entry_bytes_max=limits.entry_bytes_max,
         )
-        self.process = Process(self, self._world, opened, replica, self._later, self._disk_later)
+        found = found_in(opened, self.disk)
+        self.process = Process(
+            self, self._world, opened, replica, self._later, self._disk_later, limits.snapshot_chunk_bytes
+        )
         for watcher in self._world.watchers:
-            watcher.booted(self._world.queue.now_ns, self.name, replica, opened.recovered)
+            watcher.booted(self._world.queue.now_ns, self.name, replica, found)
         self._world.network.joined(self.name, opened.identity.incarnation)
         self._tell(DiskSpace(self._has_space))
 

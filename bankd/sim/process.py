@@ -65,6 +65,7 @@ class Process:
         replica: Replica,
         later: Callable[..., None],
         disk_later: Callable[..., None],
+        snapshot_chunk_bytes: int,
     ) -> None:
         """`later` and `disk_later` have something happen in this very process after so long, or never once it has ended."""
         self.replica = replica
@@ -79,6 +80,7 @@ class Process:
             partial(clear, machine.disk, opened.data_dir.path),
             self.receive,
             lambda what, index, words: None,
+            sent_bytes=snapshot_chunk_bytes,
         )
         for lane in self.keeper.lanes:
             drive(lane, machine.disk, partial(disk_later, self))

@@ -126,8 +126,8 @@ def test_older_copy_is_what_the_node_finds() -> None:
     assert notes.of(N2, "boot") == [0, 11 * S]
     as_taken = _noted_to_restart_with(Crash(5 * S, S, N2, power=False))
     as_left = _noted_to_restart_with(Crash(10 * S, S, N2, power=False))
-    assert notes.found[N2].entries == as_taken.found[N2].entries
-    assert len(notes.found[N2].entries) < len(as_left.found[N2].entries)
+    assert notes.found[N2].recovered.entries == as_taken.found[N2].recovered.entries
+    assert len(notes.found[N2].recovered.entries) < len(as_left.found[N2].recovered.entries)
 
 
 def _noted_to_restart_with(fault: Fault) -> Notes:
