@@ -3,8 +3,9 @@
     python -m bench.held [--accounts 100000] [--transfers 1000000] [--rounds 3]
 
 A ledger of that size is taken, and restored, by a node's own keeper in a node's own way (`do_jobs`, one thread), in this
-process and onto this disk. Beside it a task asks for a turn every millisecond; how late it gets it is what is
-shown, and beside it the same without a snapshot.
+process and onto this disk. Beside it a task asks for a turn every millisecond: how late it gets it is shown, and the same
+without a snapshot. A slice is what a task does between two turns of others, in processor time of the loop's thread: it
+does not depend on what else the machine does.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import attrs
 import trio
 
 from bankd.keeper.keeper import Happening, Keeper
@@ -41,9 +43,37 @@ CLUSTER: Final = ClusterId(1)
 MEMBERS: Final = encode_configuration(Configuration(voters=frozenset({NodeId("n1")})), {NodeId("n1"): "n1:1"})
 
 
-async def lateness_s(beside: Callable[[], Awaitable[None]]) -> tuple[float, list[float]]:
-    """How long `beside` took, and how late every turn was meanwhile; the latter sorted. Seconds."""
+@attrs.define(eq=False)
+class Slices(trio.abc.Instrument):
+    """How long tasks held the loop, in seconds of its thread's processor time."""
+
+    longest_s: float = 0.0
+    sum_s: float = 0.0
+    count: int = 0
+    _began_s: float = attrs.field(factory=time.thread_time)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._began_s = time.thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        took_s = time.thread_time() - self._began_s
+        self.longest_s = max(self.longest_s, took_s)
+        self.sum_s += took_s
+        self.count += 1
+
+
+@attrs.frozen
+class Beside:
+    """What it was like while something was done. `late_s` is sorted."""
+
+    took_s: float
+    late_s: Sequence[float]
+    slices: Slices
+
+
+async def beside(work: Callable[[], Awaitable[None]]) -> Beside:
     late: list[float] = []
+    slices = Slices()
     began = time.perf_counter()
 
     async def ask() -> None:
@@ -52,11 +82,13 @@ async def lateness_s(beside: Callable[[], Awaitable[None]]) -> tuple[float, list
             await trio.sleep(ASKED_EVERY_S)
             late.append(time.perf_counter() - due)
 
+    trio.lowlevel.add_instrument(slices)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
-        await beside()
+        await work()
         nursery.cancel_scope.cancel()
-    return time.perf_counter() - began, sorted(late)
+    trio.lowlevel.remove_instrument(slices)
+    return Beside(time.perf_counter() - began, sorted(late), slices)
 
 
 class Bench:
@@ -67,6 +99,7 @@ class Bench:
         self._store = SnapshotStore.open(OsDisk(), directory, CLUSTER)
         self._thread = OneThread()
         self._done = trio.Event()
+        self._made: Ledger | None = None
         self._keeper = Keeper(self._store, CLUSTER, lambda _: 0, self._kept, self._tell)
 
     @property
@@ -85,7 +118,7 @@ class Bench:
             lanes.cancel_scope.cancel()
 
     async def restore(self) -> None:
-        """What a follower does with one that it has received."""
+        """What a follower does with one that it has received, but for giving up the state that it had."""
         async with trio.open_nursery() as lanes:
             self._done = trio.Event()
             lanes.start_soon(do_jobs, self._keeper.receiving, self._thread.run)
@@ -96,9 +129,13 @@ class Bench:
     def _restored(self) -> Work[None]:
         snapshot = self._store.snapshots[0]
         reader = self._store.open_snapshot(snapshot)
-        yield from restore(snapshot, reader)
+        self._made = (yield from restore(snapshot, reader)).ledger
         reader.close()
         self._done.set()
+
+    def forget_restored(self) -> None:
+        """Give the restored ledger up: that takes time of its own."""
+        self._made = None
 
     def _kept(self, event: Event) -> None:
         assert not isinstance(event, SnapshotFailed), event.reason
@@ -111,24 +148,27 @@ class Bench:
 async def measure(table: Table, ledger: Ledger, directory: Path, rounds: int) -> None:
     bench = Bench(ledger, directory)
     for _ in range(rounds):
-        _, alone = await lateness_s(partial(trio.sleep, ALONE_S))
-        add_quantiles(table, "a turn alone", alone, alone)
-        took_s, late = await lateness_s(bench.take)
-        table.add("a snapshot, from freeze to durable", "s", took_s)
-        table.add("its size", "MB", bench.size_bytes / 1e6)
-        add_quantiles(table, "a turn while it is taken", late, alone)
-        took_s, late = await lateness_s(bench.restore)
-        table.add("the same restored", "s", took_s)
-        add_quantiles(table, "a turn while it is restored", late, alone)
+        alone = await beside(partial(trio.sleep, ALONE_S))
+        add(table, "alone", alone, alone)
+        taken = await beside(bench.take)
+        table.add("a snapshot, from freeze to durable", "s", taken.took_s)
+        table.add("  its size", "MB", bench.size_bytes / 1e6)
+        add(table, "while it is taken", taken, alone)
+        restored = await beside(bench.restore)
+        table.add("the same restored", "s", restored.took_s)
+        add(table, "while it is restored", restored, alone)
+        bench.forget_restored()
 
 
-def add_quantiles(table: Table, name: str, late: Sequence[float], alone: Sequence[float]) -> None:
-    for words, place in (("p50", len(late) // 2), ("p99", len(late) * 99 // 100), ("latest", -1)):
-        baseline = alone[len(alone) * 99 // 100] if place >= 0 else alone[-1]
-        versus, ratio_to = ("alone", baseline) if words != "p50" and late is not alone else ("", None)
+def add(table: Table, when: str, found: Beside, alone: Beside) -> None:
+    for words, place in (("p50", len(found.late_s) // 2), ("p99", len(found.late_s) * 99 // 100)):
+        baseline = alone.late_s[len(alone.late_s) * 99 // 100] if words == "p99" and found is not alone else None
+        late_ms = found.late_s[place] * 1e3
         table.add(
-            f"{name}, {words}", "ms late", late[place] * 1e3, versus, None if ratio_to is None else ratio_to * 1e3
+            f"  a turn {when}, {words}", "ms late", late_ms, "alone", None if baseline is None else baseline * 1e3
         )
+    table.add(f"  slices {when}, longest", "ms", found.slices.longest_s * 1e3)
+    table.add(f"  slices {when}, all", "% of time", found.slices.sum_s / found.took_s * 100)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

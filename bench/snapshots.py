@@ -104,10 +104,10 @@ class Bench:
 
     async def rejoin(self) -> None:
         away, table = self._cluster.nodes[self._away], self.table
+        wanted = (await self._client.cluster.node_status(self._cluster.addresses[self._leader])).commit_index
         began = time.perf_counter()
         await start_s(away)
-        async with BankClient(away.address, cluster=self._cluster.name, timeout_s=CALL_S_MAX) as there:
-            await there.get_balance(self._size.account(0))  # linearizable: waits for what is committed when it is asked
+        await self._client.cluster.digest(wanted, endpoint=away.address, timeout_s=CALL_S_MAX)  # once it is applied
         table.add("rejoin by snapshot", "s", time.perf_counter() - began)
         assert away.terminate() == 0
         self._split(self._cluster.directory / self._away / "snap", self.table)
@@ -194,14 +194,13 @@ class Bench:
             nursery.cancel_scope.cancel()
 
     async def _move_until(self, watch: Watch, *, snapshots: int, callers: int) -> list[Span]:
-        """Move money until so many snapshots were taken; when each call began and ended."""
+        """Move money until the leader has taken so many snapshots; when each call began and ended."""
         calls: list[Span] = []
         async with trio.open_nursery() as moving:
             for _ in range(callers):
                 moving.start_soon(self._move, calls)
-            for _ in range(snapshots):
-                await watch.wait_begun()
-                await watch.wait_ended()
+            await watch.wait_taken(self._leader, snapshots)
+            await watch.wait_ended()
             moving.cancel_scope.cancel()
         return calls
 

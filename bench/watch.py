@@ -70,6 +70,11 @@ class Watch:
         while not self._began:
             await self._changed.wait()
 
+    async def wait_taken(self, node_id: NodeId, count: int) -> None:
+        """Wait until a node has taken so many since this began."""
+        while len(self._spans[node_id]) < count:
+            await self._changed.wait()
+
     async def wait_ended(self) -> None:
         """Wait until none is."""
         while self._began:
