@@ -79,8 +79,8 @@ class Keeper:
     _sent_bytes: int = attrs.field(kw_only=True, default=SENT_BYTES)
     taking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     sending: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
+    receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX, urgent=True))
     marking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
-    receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
     sealed_bytes: int = attrs.field(init=False, default=0)  # the room that sealed snapshots take
     _readers: dict[SnapshotRef, SnapshotReader] = attrs.field(init=False, factory=dict)
     _received_index: LogIndex = attrs.field(init=False, default=LogIndex(0))
@@ -256,13 +256,19 @@ class Keeper:
 
 
 def _write(due: SnapshotDue, writer: SnapshotWriter) -> Work[None]:
-    """Encode the image block by block, a slice each, and write it in chunks."""
-    chunk = bytearray()
+    """Encode the image block by block, a slice each, and write it in chunks. Joining a chunk takes longer than a slice."""
+    blocks: list[bytes] = []
+    size = 0
     for block in due.image.blocks():
         encoded = encode_block(block)
-        if len(chunk) + len(encoded) > CHUNK_BYTES_MAX:
-            yield from blocking(partial(writer.add, bytes(chunk)))
-            chunk.clear()
-        chunk += encoded
+        if size + len(encoded) > CHUNK_BYTES_MAX:
+            yield from blocking(partial(_add, writer, blocks))
+            blocks, size = [], 0
+        blocks.append(encoded)
+        size += len(encoded)
         yield None
-    yield from blocking(partial(writer.add, bytes(chunk)))
+    yield from blocking(partial(_add, writer, blocks))
+
+
+def _add(writer: SnapshotWriter, blocks: list[bytes]) -> None:
+    writer.add(b"".join(blocks))
