@@ -146,10 +146,12 @@ class Wal:
         identity: Identity,
         options: WalOptions,
         covered_index: LogIndex = LogIndex(0),
+        boots_seen: int = 0,
     ) -> tuple["Wal", Recovered]:
         """Read the log, cut off an unfinished last write, and make everything that is answered durable, names included.
 
         `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
+        `boots_seen`: how many starts a peer has met; this one gets a higher number.
 
         Raises:
           LogDamaged: damage that no unfinished write explains, or a term or a vote that the log has lost; nothing was
@@ -163,7 +165,7 @@ class Wal:
         if (expected := forgotten(hard_state, found)) is not None:
             raise damaged(directory, 0, expected)
         _mend(disk, read)
-        state = StateFile.begin(disk, directory, identity, found, hard_state)
+        state = StateFile.begin(disk, directory, identity, found, hard_state, boots_seen)
         wal = cls(disk, directory, identity, options, read, state)
         return wal, attrs.evolve(read.recovered, boots=state.boots)
 

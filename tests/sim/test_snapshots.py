@@ -103,9 +103,9 @@ def test_a_leader_that_ends_in_the_midst_of_sending_is_replaced_and_the_rest_fol
 def test_a_receiver_that_loses_power_between_its_snapshot_and_the_log_behind_it_starts_from_the_snapshot() -> None:
     at_ns = watched(busy(AWAY)).times("SnapshotReceived", N3)[0]
     notes = watched(busy(AWAY, Crash(at_ns - 1, S, N3, power=True)))
-    restored = notes.found[N3].restored
+    restored = notes.found[N3][-1].restored
     assert restored is not None
-    assert notes.found[N3].recovered.base_index == restored.index  # begun anew behind it
+    assert notes.found[N3][-1].recovered.base_index == restored.index  # begun anew behind it
     assert not [time for time in notes.times("installed", N3) if time < at_ns + S]
 
 
@@ -145,7 +145,7 @@ def test_a_newest_snapshot_that_rotted_is_replaced_by_the_older_one_and_the_log(
         world.around.queue.at(10 * S, rot)
 
     notes = watched(busy(), spoil, judged_as=busy(rots))
-    restored = notes.found[N3].restored
+    restored = notes.found[N3][-1].restored
     newest, older = starts[0]
     assert restored is not None
     assert file_name(restored.index, restored.term) == older < newest

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import attrs
 
 from bankd.errors import NodeError
-from bankd.raft.ready import Role, RoleChanged
+from bankd.raft.ready import Refilled, Role, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event
@@ -53,7 +53,7 @@ class Notes:
 
     lines: list[tuple[int, NodeId, str]] = attrs.field(factory=list)
     turns: list[tuple[int, NodeId, Sequence[Event]]] = attrs.field(factory=list)
-    found: dict[NodeId, Found] = attrs.field(factory=dict)  # by the last start
+    found: dict[NodeId, list[Found]] = attrs.field(factory=dict)  # by each start
 
     def of(self, node: NodeId, what: str) -> list[int]:
         """When this happened to a node."""
@@ -61,13 +61,17 @@ class Notes:
 
     def booted(self, now_ns: int, node: NodeId, replica: Replica, found: Found) -> None:
         self.lines.append((now_ns, node, "boot"))
-        self.found[node] = found
+        if replica.raft.is_refilling:
+            self.lines.append((now_ns, node, "refilling"))
+        self.found.setdefault(node, []).append(found)
 
     def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
         self.turns.append((now_ns, node, events))
         for event in effects.events:
             if isinstance(event, RoleChanged) and event.role is Role.LEADER:
                 self.lines.append((now_ns, node, "elected"))
+            elif isinstance(event, Refilled):
+                self.lines.append((now_ns, node, "refilled"))
 
     def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
         self.lines.append((now_ns, node, "durable"))
