@@ -100,7 +100,7 @@ class Bench:
         self._thread = OneThread()
         self._done = trio.Event()
         self._made: Ledger | None = None
-        self._keeper = Keeper(self._store, CLUSTER, lambda _: 0, self._kept, self._tell)
+        self._keeper = Keeper(self._store, CLUSTER, lambda _: 0, lambda: None, self._kept, self._tell)
 
     @property
     def size_bytes(self) -> int:
