@@ -9,6 +9,7 @@ What fails, and what comes of it:
 - a chunk, or the whole, is not what the leader announced: what was received is given up, and the next question begins it anew
 - a newer program wrote it: it is left alone from then on, for the same bytes would fail again
 - a snapshot of ours cannot be read: the replica is told, and takes a new one
+- one is deleted before any of it was sent: the follower is sent a newer one
 - any other failure of the disk ends the node: the log is on the same one
 
 The log on the disk is pruned right after a snapshot is sealed, a received one too, up to where two cover it.
@@ -40,7 +41,7 @@ from bankd.status import SnapshotPart
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged, SnapshotHeader
 from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_receiver import IncomingSnapshot
-from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
 from bankd.storage.snapshot_writer import SnapshotWriter
 from bankd.types import ClusterId, LogIndex
 from bankd.wire.requests import SnapshotReadAsked
@@ -156,6 +157,8 @@ class Keeper:
         except SnapshotDamaged as error:
             yield from self._found_damaged(wanted.snapshot, str(error))
             self._post(ChunkRead(wanted, None))
+        except SnapshotGone:  # two newer ones were taken before the first chunk was asked for
+            self._post(ChunkRead(wanted, None))
         else:
             self._post(ChunkRead(wanted, data))
 
@@ -176,6 +179,8 @@ class Keeper:
             except SnapshotDamaged as error:
                 yield from self._found_damaged(snapshot, str(error))
                 answer(snapshot_damaged(snapshot.index, str(error)))
+            except SnapshotGone:
+                answer(snapshot_not_found(snapshot.index, snapshot.term))
             else:
                 answer(
                     SnapshotPart(snapshot.index, snapshot.term, snapshot.size_bytes, snapshot.content_id, offset, data)
