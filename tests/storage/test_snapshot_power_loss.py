@@ -18,7 +18,7 @@ from bankd.sim.random import Stream
 from bankd.storage.snapshot_store import SnapshotStore
 from tests.storage.histories import all_subsets
 from tests.storage.test_snapshot_files import header_of, name_of, save, stored
-from tests.storage.test_snapshot_store import indexes, names, open_store
+from tests.storage.test_snapshot_store import indexes, names, open_newest, open_store
 
 
 def noise(index: int) -> list[bytes]:
@@ -28,7 +28,7 @@ def noise(index: int) -> list[bytes]:
 
 def found_index(store: SnapshotStore) -> int:
     """Return the index of the newest snapshot that verifies, having compared what is in it; 0: there is none."""
-    reader = store.open_newest()
+    reader = open_newest(store)
     if reader is None:
         return 0
     assert list(reader.chunks()) == noise(reader.header.index)
