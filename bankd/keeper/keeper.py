@@ -1,8 +1,8 @@
 """Carry out what a replica asks of snapshots: write its own, read them for followers, keep the leader's.
 
 Lanes of their own, for they must not wait for each other: `taking` lasts as long as a snapshot, `sending` and
-`receiving` have one short job for each chunk, the last of which restores the whole; `marking` ends a refill. Their steps touch the same store, so a driver makes
-one blocking call at a time, whichever lane it belongs to.
+`receiving` have one short job for each chunk, the last of which restores the whole; `marking` ends a refill. Their steps
+touch the same store, so a driver makes one blocking call at a time, whichever lane it belongs to.
 
 What fails, and what comes of it:
 - no room: the draft is given up, the node goes on; its own snapshot is tried later, the leader's when the leader asks again
@@ -200,7 +200,7 @@ class Keeper:
         try:
             steps = reader.verify()
             while (yield from blocking(lambda: next(steps, steps))) is not steps:
-                self._left_alone = snapshot.content_id
+                pass
         except SnapshotDamaged:
             yield from blocking(reader.close)
             raise
