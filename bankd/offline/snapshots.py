@@ -3,6 +3,7 @@
 Of a damaged one is told what can be read: the header if that is sound, and where the damage is.
 """
 
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import zip_longest
 from pathlib import Path
@@ -31,6 +32,7 @@ class SnapshotFound:
     header: SnapshotHeader | None
     content: Content | None
     damage: Finding | None
+    is_foreign: bool = False  # another cluster's
 
     @property
     def index(self) -> LogIndex:
@@ -62,14 +64,23 @@ def look_at_snapshot(path: Path, file: str) -> SnapshotFound:
 def look_at_own(path: Path, file: str, cluster_id: ClusterId | None) -> SnapshotFound:
     """Read a snapshot of a data directory: besides, its name and its cluster must be right. Raises as above."""
     found = look_at_snapshot(path, file)
-    if found.header is None or found.damage is not None:
+    place, header = place_in_log(path.name), found.header
+    if header is None:
         return found
+    # A start that is given a name of this form looks at the owner before anything else.
+    is_foreign = place is not None and cluster_id not in (None, header.cluster_id)
     expected = None
-    if place_in_log(path.name) != (found.index, found.term):
+    if place != (found.index, found.term):
         expected = f"snapshot {path.name}, not {file_name(found.index, found.term)} under another name"
-    elif cluster_id not in (None, found.header.cluster_id):
-        expected = f"a snapshot of cluster {cluster_id:016x}, not of {found.header.cluster_id:016x}"
-    return found if expected is None else attrs.evolve(found, damage=Finding(file, 0, f"expected {expected}"))
+    elif is_foreign:
+        expected = f"a snapshot of cluster {cluster_id:016x}, not of {header.cluster_id:016x}"
+    wrong = None if expected is None else Finding(file, 0, f"expected {expected}")
+    return attrs.evolve(found, damage=found.damage or wrong, is_foreign=is_foreign)
+
+
+def newest_sound(snapshots: Sequence[SnapshotFound]) -> SnapshotFound | None:
+    """`snapshots`: the newest last."""
+    return next((found for found in reversed(snapshots) if found.damage is None), None)
 
 
 def difference(found: SnapshotFound, ledger: Ledger, configuration: bytes | None) -> str | None:
