@@ -136,7 +136,7 @@ def open_disk(
 
 def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
     """Raise the damage, in words, if this node is the only voter: there is nobody who could refill it."""
-    voters = set(config.cluster.bootstrap) if restored is None else restored.configuration.voters
+    voters = set(config.cluster.bootstrap) if restored is None else restored.state.configuration.voters
     if voters == {config.node.id}:
         raise LogDamaged(
             f"{damage}; {config.node.id} is the only voter, so nobody can refill it "
@@ -189,7 +189,7 @@ def _members(
         if entry.type is EntryType.CONFIG:
             return decode_configuration(entry.body)
     if restored is not None:
-        return restored.configuration, restored.addresses
+        return restored.state.configuration, restored.state.addresses
     bootstrap = config.cluster.bootstrap
     return Configuration(voters=frozenset(bootstrap)), bootstrap
 
@@ -246,7 +246,7 @@ def _state(opened: Opened) -> tuple[Ledger, Applied]:
     """The state to go on from: the snapshot's, or that after the first entry."""
     restored = opened.restored
     if restored is not None:
-        return restored.ledger, Applied(restored.snapshot.term, restored.configuration_body)
+        return restored.state.ledger, Applied(restored.snapshot.term, restored.state.header.configuration)
     ledger = Ledger()
     if not opened.recovered.entries:
         return ledger, Applied(Term(0), b"")

@@ -127,20 +127,6 @@ class SnapshotStore:
         self._receiving = IncomingSnapshot(draft, snapshot, self._open, self._published)
         return self._receiving
 
-    def open_newest(self) -> SnapshotReader | None:
-        """Open the newest snapshot that verifies as a whole; those before it that do not are in `damaged` from now on.
-
-        Reads it once. None: there is none, sound or not, or none that verifies.
-
-        Raises DataDirForeign.
-        """
-        for snapshot in self.snapshots:
-            try:
-                return self._open_verified(snapshot)
-            except SnapshotDamaged as error:
-                self.mark_damaged(snapshot, str(error))
-        return None
-
     def open_snapshot(self, snapshot: SnapshotRef) -> SnapshotReader:
         """Open one of `snapshots`, to read or to send it. What it gives must be verified, by `verify` or by the receiver.
 
@@ -170,16 +156,6 @@ class SnapshotStore:
 
     def _open(self, path: Path) -> SnapshotReader:
         return SnapshotReader.open(self._disk, path, self._cluster_id)
-
-    def _open_verified(self, snapshot: SnapshotRef) -> SnapshotReader:
-        reader = self.open_snapshot(snapshot)
-        try:
-            for _ in reader.verify():
-                pass
-        except BaseException:
-            reader.close()
-            raise
-        return reader
 
     def _list(self, name: str) -> None:
         path = self._directory / name

@@ -10,6 +10,7 @@ from bankd.sim.disk import SimDisk
 from bankd.storage.data_dir import DataDir
 from bankd.storage.snapshot_draft import SYNC_BYTES
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged
+from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
 from bankd.types import ClusterId, Incarnation, NodeId
 from tests.storage.histories import LoggedDisk, new_disk
@@ -51,8 +52,22 @@ def indexes(store: SnapshotStore) -> list[int]:
     return [snapshot.index for snapshot in store.snapshots]
 
 
+def open_newest(store: SnapshotStore) -> SnapshotReader | None:
+    """Open the newest snapshot that verifies as a whole, and tell the store of those before it that do not."""
+    for snapshot in store.snapshots:
+        try:
+            reader = store.open_snapshot(snapshot)
+            for _ in reader.verify():
+                pass
+        except SnapshotDamaged as error:
+            store.mark_damaged(snapshot, str(error))
+        else:
+            return reader
+    return None
+
+
 def newest_index(store: SnapshotStore) -> int | None:
-    reader = store.open_newest()
+    reader = open_newest(store)
     if reader is None:
         return None
     assert list(reader.chunks()) == content_of(reader.header.index)
