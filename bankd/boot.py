@@ -43,6 +43,9 @@ from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_
 
 TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
 SHORT_SEGMENT_BYTES_MAX: Final = 1 << 20  # about 1 ms of zeros while a commit waits
+LOG_SHARE: Final = (
+    0.5  # of the room that writes of clients may not take: snapshots may take the rest of it, and make room by that
+)
 FIRST_TERM: Final = Term(1)
 FIRST_INDEX: Final = LogIndex(1)
 
@@ -110,7 +113,9 @@ def open_disk(
             _require_others(config, None, loss)
             set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
         refill = resume(disk, data_dir.path, identity, options)
-        store = SnapshotStore.open(disk, data_dir.snapshot_dir, identity.cluster_id)
+        store = SnapshotStore.open(
+            disk, data_dir.snapshot_dir, identity.cluster_id, int(config.storage.min_free_bytes * LOG_SHARE)
+        )
         restored = restore_newest(store)
         covered_index = LogIndex(0) if restored is None else restored.snapshot.index
         try:

@@ -5,8 +5,8 @@ harmless, a piece behind a gap is not taken, and after a lost connection or a ch
 equal content ids are equal bytes. Within one process only: what an earlier one has received is not relied upon
 (snapshot_draft.py), and a restarted node begins at 0.
 
-Nothing that a peer says is allocated, and nothing that it sent is used before `chunks` has ended. Whether there is room
-for what it announces, the driver asks before.
+Nothing that a peer says is allocated, and nothing that it sent is used before `chunks` has ended.
+Whether there is room for what it announces is asked first (`SnapshotStore.receive`).
 """
 
 from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ import attrs
 from bankd.errors import DiskFailed
 from bankd.raft.messages import SnapshotRef
 from bankd.storage.disk import Disk
-from bankd.storage.snapshot_draft import Draft
+from bankd.storage.snapshot_draft import Draft, require_room
 from bankd.storage.snapshot_format import SnapshotDamaged, SnapshotHeader, damaged
 from bankd.storage.snapshot_names import SUFFIX, TEMPORARY_SUFFIX, Sealed, file_name, place_in_log
 from bankd.storage.snapshot_reader import SnapshotReader
@@ -50,25 +50,28 @@ class DamagedSnapshot:
 class SnapshotStore:
     """The snapshot directory of one node. Owned by one thread at a time; every method raises DiskFailed."""
 
-    def __init__(self, disk: Disk, directory: Path, cluster_id: ClusterId) -> None:
+    def __init__(self, disk: Disk, directory: Path, cluster_id: ClusterId, reserve_bytes: int) -> None:
         """See `open`."""
         self._disk = disk
         self._directory = directory
         self._cluster_id = cluster_id
+        self._reserve_bytes = reserve_bytes
         self._snapshots: list[SnapshotRef] = []
         self._damaged: list[DamagedSnapshot] = []
         self._drafts: dict[str, Draft] = {}
         self._receiving: IncomingSnapshot | None = None
 
     @classmethod
-    def open(cls, disk: Disk, directory: Path, cluster_id: ClusterId) -> "SnapshotStore":
+    def open(cls, disk: Disk, directory: Path, cluster_id: ClusterId, reserve_bytes: int = 0) -> "SnapshotStore":
         """Make the directory if it is missing, remove what a crash left of unfinished snapshots, list the others.
+
+        `reserve_bytes`: the room on the disk that no snapshot takes; the log may need it.
 
         Raises:
           DataDirForeign: a snapshot of another cluster, or of a newer program.
           DiskFailed, DiskFull.
         """
-        store = cls(disk, directory, cluster_id)
+        store = cls(disk, directory, cluster_id, reserve_bytes)
         disk.mkdir(directory)
         # At every start: whoever made the directory or a name in it may have been killed before it had done this.
         disk.fsync_dir(directory.parent)
@@ -123,6 +126,7 @@ class SnapshotStore:
             if self._receiving.snapshot == snapshot:
                 return self._receiving
             self._receiving.abandon()
+        require_room(self._disk, self._directory / _RECEIVING, snapshot.size_bytes, self._reserve_bytes)
         draft = self._new_draft(_RECEIVING)
         self._receiving = IncomingSnapshot(draft, snapshot, self._open, self._published)
         return self._receiving
@@ -151,7 +155,7 @@ class SnapshotStore:
 
     def _new_draft(self, name: str) -> Draft:
         assert name not in self._drafts or not self._drafts[name].is_open, f"{name} is under way"
-        self._drafts[name] = draft = Draft(self._disk, self._directory / name)
+        self._drafts[name] = draft = Draft(self._disk, self._directory / name, self._reserve_bytes)
         return draft
 
     def _open(self, path: Path) -> SnapshotReader:

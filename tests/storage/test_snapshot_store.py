@@ -7,12 +7,13 @@ import pytest
 from bankd.errors import DataDirForeign, DiskFailed, DiskFull
 from bankd.raft.messages import SnapshotRef
 from bankd.sim.disk import SimDisk
+from bankd.sim.random import Stream
 from bankd.storage.data_dir import DataDir
 from bankd.storage.snapshot_draft import SYNC_BYTES
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged
 from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
-from bankd.types import ClusterId, Incarnation, NodeId
+from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 from tests.storage.histories import LoggedDisk, new_disk
 from tests.storage.test_snapshot_files import (
     CLUSTER,
@@ -379,3 +380,31 @@ def test_data_directory_says_where_its_snapshots_are() -> None:
     store = SnapshotStore.open(disk, data_dir.snapshot_dir, CLUSTER)
     save(store, 5)
     assert read_file(disk, Path("data/snap") / name_of(5)) == content_of(5)
+
+
+class NearlyFullDisk(SimDisk):
+    """A disk that says that so much is free, and has more."""
+
+    free = 0
+
+    def free_bytes(self, path: Path) -> int:
+        return self.free
+
+
+def test_a_snapshot_leaves_the_log_its_room_and_is_taken_once_there_is_more() -> None:  # D15
+    disk, size_bytes = NearlyFullDisk(Stream(7, "disk")), len(stored(content_of(5)))
+    disk.free = 1_000 + size_bytes
+    disk.mkdir(SNAP)
+    store = SnapshotStore.open(disk, SNAP, CLUSTER, reserve_bytes=1_001)
+    incoming = SnapshotRef(LogIndex(9), Term(1), size_bytes, b"x" * 16)
+    with pytest.raises(DiskFull, match=r"bytes of the .* that are free"):
+        store.receive(incoming)
+    assert names(disk) == []
+    disk.free += 1
+    assert store.receive(incoming).received_bytes == 0
+    disk.free = 1_001
+    with pytest.raises(DiskFull, match="would leave less than 1001 bytes"):
+        store.begin(header_of(5))
+    assert names(disk) == ["receiving.tmp"]
+    disk.free += size_bytes
+    assert save(store, 5).index == 5
