@@ -63,10 +63,12 @@ e2e: $(STAMP)  ## only the tests that start real processes
 demo: $(STAMP)  ## three real nodes, a killed leader, and the money still right
 	.venv/bin/bankd demo --tour
 
-bench: $(STAMP)  ## the figures, as tables: the cluster, the simulator, the checkers, the ledger's image
+bench: $(STAMP)  ## the figures, as tables: the cluster, the simulator, the checkers, snapshots
 	$(PY) -m bench
 	$(PY) -m bench.simulator
 	$(PY) -m bench.checkers
+	$(PY) -m bench.image
+	$(PY) -m bench.held
 	$(PY) -m bench.snapshots
 
 # Seeds are drawn unless FROM says where to begin; SEEDS and HOURS both end it, whichever comes first.

@@ -32,12 +32,13 @@ from bankd.replica.writes import ENTRY_BYTES_MAX
 from bankd.storage.data_dir import DataDir, Identity
 from bankd.storage.disk import Disk
 from bankd.storage.identity import restored_cluster_id
+from bankd.storage.peers import Peers
 from bankd.storage.records import Base
 from bankd.storage.recovery import Recovered
 from bankd.storage.refill import Refill, marker, resume, set_aside
 from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.wal import Wal, WalOptions
-from bankd.types import ClusterId, LogIndex, NodeId, Term
+from bankd.types import ClusterId, LogIndex, NodeId, Start, Term
 from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_head, encode_configuration
 
 TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
@@ -58,7 +59,13 @@ class Opened:
     addresses: Mapping[NodeId, str]
     restored: Restored | None  # from the newest sound snapshot
     refill: Refill | None  # why a leader must refill this node before it counts
-    refilling: int  # 0, or this start's nonce
+    peers: Peers
+    start: Start
+
+    @property
+    def refilling(self) -> int:
+        """The nonce of this start, if it is to be refilled, or 0."""
+        return 0 if self.refill is None else self.start.nonce
 
     @property
     def identity(self) -> Identity:
@@ -80,11 +87,14 @@ def cluster_id_of(name: str, members: Sequence[NodeId], origin: bytes = b"") -> 
     return restored_cluster_id(ClusterId(int.from_bytes(digest, "little") or 1), origin)
 
 
-def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int], loss: MustRefill | None = None) -> Opened:
+def open_disk(
+    config: Config, disk: Disk, new_u64: Callable[[], int], loss: MustRefill | None = None, boots_seen: int = 0
+) -> Opened:
     """Open the data directory and read what it holds; on the first start, make it. Blocks. Nothing stays open if it fails.
 
-    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments and of refills. `loss`: what the
-    process before this one, or this one before it began anew, found out.
+    `new_u64` draws what must not repeat: the incarnation, and the nonces of segments and of starts. `loss`: what the
+    process before this one, or this one before it began anew, found out; `boots_seen`: how many starts its peers said that
+    they know of.
 
     Raises:
       NodeError: the directory is locked, foreign or unusable, or damaged in a way that no leader can mend, or the
@@ -104,23 +114,24 @@ def open_disk(config: Config, disk: Disk, new_u64: Callable[[], int], loss: Must
         restored = restore_newest(store)
         covered_index = LogIndex(0) if restored is None else restored.snapshot.index
         try:
-            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, boots_seen)
         except LogDamaged as damage:
             _require_others(config, restored, damage)
             set_aside(disk, data_dir.path, identity, options, str(damage), state_is_void=False)
             refill = marker(disk, data_dir.path)
-            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, boots_seen)
         undo.callback(wal.close)
         if restored is not None:
             recovered = _led_on_from(restored.snapshot, wal, recovered)
         elif recovered.is_empty and refill is None:
             recovered = _lay_first_entry(wal, config.cluster.bootstrap, recovered)
         configuration, addresses = _members(config, recovered.entries, restored)
+        peers = Peers(disk, data_dir.path)
         undo.pop_all()
     # The file knows best where a member is now; it cannot make one.
     current = {node_id: config.cluster.bootstrap.get(node_id, address) for node_id, address in addresses.items()}
-    refilling = 0 if refill is None else new_u64() or 1
-    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, refilling)
+    start = Start(identity.incarnation, recovered.boots, new_u64() or 1)
+    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, peers, start)
 
 
 def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
@@ -166,7 +177,7 @@ def _led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered
         hard_state = HardState(snapshot.term)
     wal.write([(hard_state, (Base(snapshot.index, snapshot.term),))])
     wal.sync()
-    return Recovered(hard_state, (), found.torn, snapshot.index)
+    return attrs.evolve(found, hard_state=hard_state, entries=(), base_index=snapshot.index)
 
 
 def _members(

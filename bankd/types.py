@@ -46,6 +46,20 @@ ROW_MALFORMED: Final = 254  # K14: a row that no node lets into the log; refused
 
 
 @attrs.frozen
+class Start:
+    """One start of a node, as it tells its peers: of which data directory, how often that has been started, this time
+    included, and a number drawn for this one time.
+
+    Two processes of one directory share neither of the numbers; one of a directory and one of its older copy may share
+    the first. `boots` 0: not said.
+    """
+
+    incarnation: Incarnation
+    boots: int = 0
+    nonce: int = 0
+
+
+@attrs.frozen
 class Linearizable:
     """The answer reflects every write acknowledged before the read was asked for (ReadIndex)."""
 

@@ -1,195 +1,284 @@
-"""What a snapshot of the ledger costs, without its disk: freeze, cut, encode, decode, restore, and memory by use.
+"""What snapshots cost a real cluster, and what they are worth to it: `python -m bench.snapshots`.
 
-    python -m bench.snapshots [--accounts 100000] [--transfers 1000000] [--per-entry 64]
+Three nodes with fsync on, the client beside them on the same machine. One story, told once:
 
-Beside every figure of the whole stands that of the plainest thing that keeps the same columns: one pickle of them all,
-and for the way back its load and one dict of the ids. Processor time of one process; slices are what a node does
-between two turns of its loop, so their longest counts. The way back runs in a process of its own, so that its memory is
-its own, too.
+1. A follower is killed. The others open the accounts, record the transfers (in large batches), and take snapshots
+   until their logs hold nothing of that any more.
+2. The follower is started again and comes back by snapshot. Then it is started once more, from that snapshot alone.
+3. One caller, then 64, move money without a pause while snapshots are taken: at the same log index, and so at the same
+   time, by all three nodes. A round is a phase without a snapshot and the one with, right behind it.
+4. One more is provoked, and nothing moves beside it.
+
+`--every` is the nodes' `snapshot_every`. It must leave time without a snapshot, or there is nothing to compare with.
+What an account takes is counted to the transfers: that is what a disk and a memory must hold.
 """
 
 import argparse
 import os
-import pickle
-import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
+from uuid import UUID
 
+import attrs
+import trio
+
+from bankd.client import BankClient, TransferRequest
 from bankd.ledger.builder import LedgerBuilder
-from bankd.ledger.commands import CreateAccount, SubmitTransfers
-from bankd.ledger.rows import Block, TransferRows
-from bankd.ledger.state import Ledger
-from bankd.node.memory import quiet_garbage_collector
-from bankd.types import AccountId, LogIndex, TimeNs, TxId
-from bankd.wire.snapshot_rows import decode_blocks, encode_block
-from bench.workloads import resident_bytes
+from bankd.local import LocalCluster, Process, answers
+from bankd.storage.disk import OsDisk
+from bankd.storage.snapshot_store import SnapshotStore
+from bankd.types import NodeId
+from bankd.wire.snapshot_rows import decode_blocks
+from bench.table import Table
+from bench.watch import Span, Watch, files_bytes
+from bench.workloads import BATCH, BATCH_CALLERS, resident_bytes
 
-T = TypeVar("T")
-
-OPENING: Final = 5_000  # so that a few transfers are refused for funds
-AMOUNT_MAX: Final = 1_000
-UNKNOWN_EVERY: Final = 1_000  # one row in so many names an account that nobody opened
-ENTRY_NS: Final = 700_000
-CHUNK_BYTES: Final = 1 << 20
-START: Final = 1_790_000_000_000_000_000
-CHUNKS, PICKLED = "chunks", "pickled"
+CALL_S_MAX: Final = 60.0
+LOOK_EVERY_S: Final = 0.005
+OPENING: Final = 10**9
+OPENERS: Final = 64
+CROWD: Final = 64
 
 
-def entries(accounts: int, transfers: int, per_entry: int) -> Iterator[list[CreateAccount] | list[SubmitTransfers]]:
-    """A log: every account opened with a request id, then transfers with UUIDs for ids."""
-    random = Random(1)
-    names = [AccountId(f"customer-{number:07}") for number in range(accounts)]
-    for first in range(0, accounts, per_entry):
-        yield [CreateAccount(name, OPENING, TxId(f"open-{name}")) for name in names[first : first + per_entry]]
-    for first in range(0, transfers, per_entry):
-        rows = range(first, min(first + per_entry, transfers))
-        # Each entry brings strings of its own, as decoded ones are.
-        yield [
-            SubmitTransfers(
-                [TxId(str(uuid.UUID(int=random.getrandbits(128)))) for _ in rows],
-                [AccountId(f"customer-{random.randrange(accounts):07}") for _ in rows],
-                [AccountId("nobody" if row % UNKNOWN_EVERY == 0 else f"customer-{row % accounts:07}") for row in rows],
-                [random.randint(1, AMOUNT_MAX) for _ in rows],
-            )
-        ]
+@attrs.frozen
+class Size:
+    accounts: int
+    transfers: int
+
+    def account(self, number: int) -> str:
+        return f"customer-{number % self.accounts:07}"
+
+    def request(self, number: int) -> TransferRequest:
+        return TransferRequest(self.account(number * 7), self.account(number * 7 + 1), 1)
 
 
-def applied(log: Iterable[list[CreateAccount] | list[SubmitTransfers]]) -> Ledger:
-    ledger = Ledger()
-    for number, commands in enumerate(log, 1):
-        ledger.apply(LogIndex(number), TimeNs(START + number * ENTRY_NS), commands)
-    return ledger
+class Bench:
+    def __init__(self, cluster: LocalCluster, client: BankClient, size: Size, away: NodeId) -> None:
+        self.table = Table()
+        self._cluster = cluster
+        self._client = client
+        self._size = size
+        self._away = away
+        self._leader = NodeId("")
+        self._numbers = iter(range(size.transfers, 1 << 60))
+        self._empty_bytes = 0
+        self._random = Random(1)
 
+    # 1. Fill
 
-def timed(work: Callable[[], T]) -> tuple[T, float]:
-    began = time.process_time()
-    result = work()
-    return result, time.process_time() - began
+    async def fill(self) -> None:
+        size, away = self._size, self._cluster.nodes[self._away]
+        away.terminate()
+        self.table.add("start of a new node", "s", await start_s(away))
+        away.kill()
+        self._leader = await trio.to_thread.run_sync(self._cluster.wait_leader)
+        await in_parallel(OPENERS, size.accounts, self._open)
+        self._empty_bytes = resident_bytes(self._cluster.nodes[self._leader].pid)
+        began = time.perf_counter()
+        await in_parallel(BATCH_CALLERS, size.transfers // BATCH, self._record)
+        self.table.add("recording the transfers", "/s", size.transfers / (time.perf_counter() - began))
+        async with self._watched() as watch:
+            await self._move_until(watch, snapshots=2, callers=1)
 
+    async def _open(self, number: int) -> None:
+        await self._client.create_account(self._size.account(number), initial_balance=OPENING)
 
-def sliced(work: Iterator[T]) -> tuple[list[T], float, float]:
-    """Everything that the iterator makes, the time for it all, and for the longest of its steps."""
-    made: list[T] = []
-    longest = total = 0.0
-    while True:
-        began = time.process_time()
-        item = next(work, None)
-        took = time.process_time() - began
-        total, longest = total + took, max(longest, took)
-        if item is None:
-            return made, total, longest
-        made.append(item)
+    def _new_id(self) -> str:
+        """One that hardly compresses, as a caller's own may be; those that the client makes follow one another."""
+        return str(UUID(int=self._random.getrandbits(128)))
 
+    async def _record(self, batch: int) -> None:
+        numbers = range(batch * BATCH, (batch + 1) * BATCH)
+        rows = [attrs.evolve(self._size.request(number), tx_id=self._new_id()) for number in numbers]
+        results = await self._client.transfer_many(rows, batch_size=BATCH)
+        assert all(result.error is None for result in results), "a transfer of a batch was refused"
 
-def chunks(encoded: Sequence[bytes]) -> Iterator[bytes]:
-    """Joined up to the size of a snapshot file's chunks."""
-    waiting: list[bytes] = []
-    for block in encoded:
-        if sum(map(len, waiting)) + len(block) > CHUNK_BYTES:
-            yield b"".join(waiting)
-            waiting = []
-        waiting.append(block)
-    yield b"".join(waiting)
+    # 2. Come back
 
+    async def rejoin(self) -> None:
+        away, table = self._cluster.nodes[self._away], self.table
+        wanted = (await self._client.cluster.node_status(self._cluster.addresses[self._leader])).commit_index
+        began = time.perf_counter()
+        await start_s(away)
+        await self._client.cluster.digest(wanted, endpoint=away.address, timeout_s=CALL_S_MAX)  # once it is applied
+        table.add("rejoin by snapshot", "s", time.perf_counter() - began)
+        assert away.terminate() == 0
+        self._split(self._cluster.directory / self._away / "snap", self.table)
+        table.add("start from a snapshot", "s", await start_s(away))
+        grown = resident_bytes(away.pid) - self._empty_bytes
+        table.add("  its memory, per million transfers", "MB", grown / self._size.transfers)
 
-def taken(bodies: Iterable[bytes], builder: LedgerBuilder) -> Iterator[bool]:
-    for body in bodies:
-        for block in decode_blocks(body):
+    def _split(self, directory: Path, table: Table) -> None:
+        """What a start does with its snapshot, here, one part after the other."""
+        with self._cluster.client() as client:
+            cluster_id = client.cluster.node_status().cluster_id
+        store = SnapshotStore.open(OsDisk(), directory, cluster_id)
+        reader = store.open_snapshot(store.snapshots[0])
+        began = time.perf_counter()
+        bodies = list(reader.chunks())
+        was_read = time.perf_counter()
+        blocks = [block for body in bodies for block in decode_blocks(body)]
+        was_decoded = time.perf_counter()
+        builder = LedgerBuilder()
+        for block in blocks:
             builder.take(block)
-            yield True
+        builder.finish()
+        reader.close()
+        table.add("  reading, checking, decompressing", "s", was_read - began)
+        table.add("  decoding", "s", was_decoded - was_read)
+        table.add("  building", "s", time.perf_counter() - was_decoded)
+
+    # 3. Commits beside snapshots
+
+    async def commits(self, callers: int, rounds: int) -> None:
+        who = f"{callers} caller" + "s" * (callers > 1)
+        async with self._watched() as watch:
+            calls = await self._move_until(watch, snapshots=rounds + 1, callers=callers)
+        for before, during in watch.rounds():
+            alone, beside = within(calls, before), within(calls, during)
+            for words, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)):
+                baseline = quantile_ms(alone, share)
+                self.table.add(f"{who}, no snapshot, {words}", "ms", baseline)
+                value = quantile_ms(beside, share)
+                self.table.add(f"{who}, beside a snapshot, {words}", "ms", value, "that without", baseline)
+            self.table.add(f"a snapshot beside {who}", "s", during.seconds)
+        self._add_room(watch)
+
+    # 4. Nobody moves
+
+    async def idle(self) -> None:
+        async with self._watched() as watch:
+            async with trio.open_nursery() as moving:
+                moving.start_soon(self._move, [])
+                await watch.wait_begun()
+                moving.cancel_scope.cancel()
+            await watch.wait_ended()
+        self.table.add("a snapshot, idle", "s", watch.spans(self._leader)[-1].seconds)
+
+    async def sums(self) -> None:
+        """What has gathered in the end."""
+        leader, table = self._leader, self.table
+        transfers = (await self._client.cluster.node_status(self._cluster.addresses[leader])).transfers
+        directory = self._cluster.directory / leader
+        newest = max((directory / "snap").glob("*.snap")).stat().st_size
+        grown = resident_bytes(self._cluster.nodes[leader].pid) - self._empty_bytes
+        table.add("transfers recorded in the end", "", transfers)
+        table.add("newest snapshot", "MB", newest / 1e6)
+        table.add("  per transfer", "bytes", newest / transfers)
+        table.add("both snapshots and the log, per transfer", "bytes", files_bytes(directory) / transfers)
+        table.add("  of which the log", "bytes", files_bytes(directory / "wal") / transfers)
+        table.add("memory per million transfers, a node", "MB", grown / transfers)
+
+    def _add_room(self, watch: Watch) -> None:
+        snapshots = sorted((self._cluster.directory / self._leader / "snap").glob("*.snap"))
+        newest = snapshots[-1].stat().st_size
+        self.table.add("most room that a node took", "MB", watch.bytes_max / 1e6, "its newest snapshot", newest / 1e6)
+
+    # Traffic
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[Watch]:
+        watch = Watch(
+            self._cluster.directory, [node_id for node_id, node in self._cluster.nodes.items() if node.running]
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch.run)
+            yield watch
+            nursery.cancel_scope.cancel()
+
+    async def _move_until(self, watch: Watch, *, snapshots: int, callers: int) -> list[Span]:
+        """Move money until the leader has taken so many snapshots; when each call began and ended."""
+        calls: list[Span] = []
+        async with trio.open_nursery() as moving:
+            for _ in range(callers):
+                moving.start_soon(self._move, calls)
+            await watch.wait_taken(self._leader, snapshots)
+            await watch.wait_ended()
+            moving.cancel_scope.cancel()
+        return calls
+
+    async def _move(self, calls: list[Span]) -> None:
+        while True:
+            request, began = self._size.request(next(self._numbers)), time.perf_counter()
+            await self._client.transfer(request.source, request.target, request.amount)
+            calls.append(Span(began, time.perf_counter()))
 
 
-def plain_load(pickled: bytes) -> dict[TxId, int]:
-    """The baseline of restoring: the columns, and a way to find a row."""
-    blocks: list[Block] = pickle.loads(pickled)
-    ids = [tx_id for block in blocks if isinstance(block, TransferRows) for tx_id in block.ids]
-    return {tx_id: row for row, tx_id in enumerate(ids)}
+async def in_parallel(callers: int, count: int, call: Callable[[int], Awaitable[None]]) -> None:
+    """Make `count` calls, numbered, of which `callers` are under way."""
+    numbers = iter(range(count))
+
+    async def repeat() -> None:
+        for number in numbers:
+            await call(number)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(callers):
+            nursery.start_soon(repeat)
 
 
-def line(name: str, took_s: float, longest_s: float | None = None, baseline_s: float | None = None) -> None:
-    longest = f"longest slice {longest_s * 1e3:6.2f} ms" if longest_s is not None else ""
-    ratio = f"{took_s / baseline_s:5.2f} x the baseline's time" if baseline_s is not None else ""
-    print(f"{name:<34}{took_s * 1e3:>10,.1f} ms   {longest:<26}{ratio}")
+async def start_s(process: Process) -> float:
+    """Start a node; seconds until it lets clients in."""
+    began = time.perf_counter()
+    process.start()
+    while not answers(process.address):
+        assert process.running, process.log_tail()
+        await trio.sleep(LOOK_EVERY_S)
+    return time.perf_counter() - began
 
 
-def memory_by_use(ledger: Ledger) -> dict[str, int]:
-    """Bytes that transfers take, as the interpreter counts them. The allocator rounds ids and numbers up by 10 to 15."""
-    transfers = ledger._transfers
-    index = transfers._row_index
-    columns = ("_sources", "_targets", "_amounts", "_statuses")
-    rare, runs = ("_available", "_strangers"), ("_entry_first_rows", "_entry_indexes", "_entry_times")
-    sizes = {name: sys.getsizeof(getattr(transfers, name)) for name in (*columns, *rare, *runs)}
-    return {
-        "ids": sum(map(sys.getsizeof, index.ids)),
-        "rows by id: dicts": sum(map(sys.getsizeof, index._shards)),
-        "rows by id: row numbers": sys.getsizeof(1 << 20) * len(index),
-        "ids by row": sys.getsizeof(index.ids),
-        "columns": sum(sizes[name] for name in columns),
-        "refused rows": sum(sizes[name] for name in rare),
-        "index and stamp by entry": sum(sizes[name] for name in runs),
-    }
+def within(calls: Sequence[Span], phase: Span) -> list[float]:
+    """How long the calls took of which any part fell into a phase, in seconds, sorted."""
+    return sorted(call.seconds for call in calls if call.overlaps(phase))
 
 
-def save(ledger: Ledger, directory: Path) -> None:
-    """The way there. Leaves the bytes, and the baseline's, for `restore`."""
-    quiet_garbage_collector()
-    image, freeze_s = timed(ledger.freeze)
-    line("freeze", freeze_s)
-    blocks, cut_s, cut_longest_s = sliced(image.blocks())
-    line(f"cut into {len(blocks):,} blocks", cut_s, cut_longest_s)
-    pickled, pickle_s = timed(lambda: pickle.dumps(blocks, protocol=5))
-    line("baseline: one pickle", pickle_s)
-    encoded, encode_s, encode_longest_s = sliced(map(encode_block, image.blocks()))
-    line("cut and encode", encode_s, encode_longest_s, pickle_s)
-    size, largest = sum(map(len, encoded)), max(map(len, encoded))
-    print(f"    {size / 1e6:,.1f} MB, {size / len(pickled):.2f} x the pickle, largest block {largest:,} bytes")
-    (directory / PICKLED).write_bytes(pickled)
-    with (directory / CHUNKS).open("wb") as file:
-        pickle.dump(list(chunks(encoded)), file)
+def quantile_ms(sorted_s: Sequence[float], share: float) -> float:
+    return sorted_s[min(int(len(sorted_s) * share), len(sorted_s) - 1)] * 1e3
 
 
-def restore(directory: Path) -> None:
-    bodies: list[bytes] = pickle.loads((directory / CHUNKS).read_bytes())
-    before = resident_bytes(os.getpid())
-    builder = LedgerBuilder()
-    _, restore_s, longest_s = sliced(taken(bodies, builder))
-    ledger = builder.finish()
-    grown = resident_bytes(os.getpid()) - before
-    pickled = (directory / PICKLED).read_bytes()
-    baseline, load_s = timed(lambda: plain_load(pickled))
-    line("baseline: load and one dict", load_s)
-    line("decode and restore", restore_s, longest_s, load_s)
-    print(f"memory of the ledger restored           {grown / 1e6:8.1f} MB")
-    assert len(baseline) == ledger.transfer_count
+async def measure(cluster: LocalCluster, size: Size, rounds: int) -> Table:
+    leader = await trio.to_thread.run_sync(cluster.wait_leader)
+    away = max(node_id for node_id in cluster.nodes if node_id != leader)
+    async with BankClient(cluster.endpoints, cluster=cluster.name, timeout_s=CALL_S_MAX) as client:
+        bench = Bench(cluster, client, size, away)
+        for name, part in (
+            ("filling", bench.fill),
+            ("a follower rejoins", bench.rejoin),
+            ("one caller", partial(bench.commits, 1, rounds)),
+            ("many callers", partial(bench.commits, CROWD, rounds)),
+            ("idle", bench.idle),
+            ("sums", bench.sums),
+        ):
+            print(name, file=sys.stderr, flush=True)
+            await part()
+    return bench.table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.snapshots")
-    parser.add_argument("--accounts", type=int, default=100_000, help="each with a request id (100,000)")
-    parser.add_argument("--transfers", type=int, default=1_000_000, help="with ids of 36 characters (1,000,000)")
-    parser.add_argument("--per-entry", type=int, default=64, help="transfers of one log entry (64)")
-    parser.add_argument("--restore", type=Path, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.snapshots", description=__doc__.partition("\n")[0] if __doc__ else ""
+    )
+    parser.add_argument("--accounts", type=int, default=100_000, help="opened one by one (100,000)")
+    parser.add_argument("--transfers", type=int, default=1_000_000, help="recorded in batches of 1,000 (1,000,000)")
+    parser.add_argument("--rounds", type=int, default=4, help="how many snapshots are taken under each load (4)")
+    parser.add_argument("--every", type=int, default=8_000, help="log entries from snapshot to snapshot (8,000)")
     options = parser.parse_args(argv)
-    if options.restore:
-        restore(options.restore)
-        return 0
-    before = resident_bytes(os.getpid())
-    ledger = applied(entries(options.accounts, options.transfers, options.per_entry))
-    grown = resident_bytes(os.getpid()) - before
-    print(f"{ledger.account_count:,} accounts, {ledger.transfer_count:,} transfers, log index {ledger.applied_index:,}")
-    print(f"memory of the ledger that applied them  {grown / 1e6:8.1f} MB")
-    for use, size in memory_by_use(ledger).items():
-        print(f"    {use:<36}{size / 1e6:8.1f} MB {size / ledger.transfer_count:8.1f} bytes a transfer")
-    with tempfile.TemporaryDirectory(prefix="bank-bench-") as name:
-        save(ledger, Path(name))
-        sys.stdout.flush()
-        return subprocess.run([sys.executable, "-m", "bench.snapshots", "--restore", name], check=False).returncode
+    settings = {"storage": f'min_free = "0B"\nsnapshot_every = {options.every}\nsnapshot_every_size = "1TiB"'}
+    with (
+        tempfile.TemporaryDirectory(prefix="bank-bench-", dir=os.environ.get("BENCH_DIR")) as name,
+        LocalCluster(Path(name), name="bench", settings=settings) as cluster,
+    ):
+        cluster.start()
+        table = trio.run(measure, cluster, Size(options.accounts, options.transfers), options.rounds)
+    print(table.text())
+    return 0
 
 
 if __name__ == "__main__":

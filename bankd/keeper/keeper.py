@@ -9,9 +9,10 @@ What fails, and what comes of it:
 - a chunk, or the whole, is not what the leader announced: what was received is given up, and the next question begins it anew
 - a newer program, or another cluster, wrote it: it is left alone from then on, for the same bytes would fail again
 - a snapshot of ours cannot be read: the replica is told, and takes a new one
+- one is deleted before any of it was sent: the follower is sent a newer one
 - any other failure of the disk ends the node: the log is on the same one
 
-The log on the disk is pruned right after a snapshot is sealed, up to where two cover it.
+The log on the disk is pruned right after a snapshot is sealed, a received one too, up to where two cover it.
 """
 
 from collections.abc import Callable
@@ -40,7 +41,7 @@ from bankd.status import SnapshotPart
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged, SnapshotHeader
 from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_receiver import IncomingSnapshot
-from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
 from bankd.storage.snapshot_writer import SnapshotWriter
 from bankd.types import ClusterId, LogIndex
 from bankd.wire.requests import SnapshotReadAsked
@@ -68,7 +69,7 @@ class Happening(Enum):
 class Keeper:
     """`post` hands an event to the replica, `tell` a happening to whoever logs: what, which index, and in words.
     `prune` deletes what of the log is covered up to an index, and returns how many files; `forget_loss` removes
-    from the disk that this node is to be refilled."""
+    from the disk that this node is to be refilled. `sent_bytes` of a snapshot go into one message."""
 
     _store: SnapshotStore
     _cluster_id: ClusterId
@@ -76,10 +77,11 @@ class Keeper:
     _forget_loss: Callable[[], None]
     _post: Callable[[Event], None]
     _tell: Callable[[Happening, LogIndex, str], None]
+    _sent_bytes: int = attrs.field(kw_only=True, default=SENT_BYTES)
     taking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
     sending: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
+    receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX, urgent=True))
     marking: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=1))
-    receiving: Lane = attrs.field(init=False, factory=lambda: Lane(jobs_max=CHUNKS_WAITING_MAX))
     sealed_bytes: int = attrs.field(init=False, default=0)  # the room that sealed snapshots take
     _readers: dict[SnapshotRef, SnapshotReader] = attrs.field(init=False, factory=dict)
     _received_index: LogIndex = attrs.field(init=False, default=LogIndex(0))
@@ -151,9 +153,11 @@ class Keeper:
     def _send(self, wanted: ChunkWanted) -> Work[None]:
         try:
             reader = yield from self._reader(wanted.snapshot)
-            data = yield from blocking(lambda: reader.pread(SENT_BYTES, wanted.offset))
+            data = yield from blocking(lambda: reader.pread(self._sent_bytes, wanted.offset))
         except SnapshotDamaged as error:
             yield from self._found_damaged(wanted.snapshot, str(error))
+            self._post(ChunkRead(wanted, None))
+        except SnapshotGone:  # two newer ones were taken before the first chunk was asked for
             self._post(ChunkRead(wanted, None))
         else:
             self._post(ChunkRead(wanted, data))
@@ -175,6 +179,8 @@ class Keeper:
             except SnapshotDamaged as error:
                 yield from self._found_damaged(snapshot, str(error))
                 answer(snapshot_damaged(snapshot.index, str(error)))
+            except SnapshotGone:
+                answer(snapshot_not_found(snapshot.index, snapshot.term))
             else:
                 answer(
                     SnapshotPart(snapshot.index, snapshot.term, snapshot.size_bytes, snapshot.content_id, offset, data)
@@ -239,6 +245,7 @@ class Keeper:
         snapshot = incoming.snapshot
         state = yield from restore(snapshot, incoming)
         covered_index = yield from blocking(lambda: self._seal_received(incoming))
+        yield from blocking(lambda: self._prune(covered_index))
         self._received_index = snapshot.index
         self._tell(Happening.RECEIVED, snapshot.index, f"{snapshot.size_bytes} bytes")
         self._post(
@@ -252,13 +259,19 @@ class Keeper:
 
 
 def _write(due: SnapshotDue, writer: SnapshotWriter) -> Work[None]:
-    """Encode the image block by block, a slice each, and write it in chunks."""
-    chunk = bytearray()
+    """Encode the image block by block, a slice each, and write it in chunks. Joining a chunk takes longer than a slice."""
+    blocks: list[bytes] = []
+    size = 0
     for block in due.image.blocks():
         encoded = encode_block(block)
-        if len(chunk) + len(encoded) > CHUNK_BYTES_MAX:
-            yield from blocking(partial(writer.add, bytes(chunk)))
-            chunk.clear()
-        chunk += encoded
+        if size + len(encoded) > CHUNK_BYTES_MAX:
+            yield from blocking(partial(_add, writer, blocks))
+            blocks, size = [], 0
+        blocks.append(encoded)
+        size += len(encoded)
         yield None
-    yield from blocking(partial(writer.add, bytes(chunk)))
+    yield from blocking(partial(_add, writer, blocks))
+
+
+def _add(writer: SnapshotWriter, blocks: list[bytes]) -> None:
+    writer.add(b"".join(blocks))

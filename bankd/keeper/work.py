@@ -53,10 +53,13 @@ def run_now(work: Work[T]) -> T:
 class Lane:
     """Jobs that are done one after the other. Whoever drives it sets `on_job` and takes `next_work`.
 
+    `urgent`: this node is of little use until they are done, so they need not make room for much else.
+
     Invariant: at most `jobs_max` wait; one more is not taken. A peer whose question is not taken asks again.
     """
 
-    def __init__(self, *, jobs_max: int) -> None:
+    def __init__(self, *, jobs_max: int, urgent: bool = False) -> None:
+        self.urgent = urgent
         self.on_job: Callable[[], None] = lambda: None
         self._jobs: deque[Callable[[], Work[None]]] = deque()
         self._jobs_max = jobs_max

@@ -8,8 +8,8 @@ Every answer, every retry and every further digest is the original's (S3, C04). 
 so that a ledger comes out whose invariants hold, or none. Blocks may be cut in any way, as long as none is empty, and
 nothing is allocated on the word of the head.
 
-A block of ROWS_MAX transfers takes 3 ms to take, of accounts and requests 1 and 4 (measured on a busy machine). Where the
-dicts behind them grow, which they do at a few sizes, it is 10 ms.
+A block of ROWS_MAX transfers takes about 0.8 ms to take, of accounts and requests 0.3 and 1 (measured on a busy machine).
+Where the dicts behind them grow, which they do at a few sizes, it is 10 ms.
 
 Invariant: rows come by kind, in the order of `rows`, and never more than the head announced.
 """

@@ -21,9 +21,9 @@ import attrs
 
 from bankd.types import AccountId, LogIndex, TimeNs, TxId
 
-# With the longest ids everywhere a block of this many rows encodes to less than 1 MiB, with usual ones to 100 KB or less.
-# Cutting and encoding one takes 0.6 ms, 1.4 ms at worst (measured on a busy machine).
-ROWS_MAX: Final = 2048
+# With the longest ids everywhere a block of this many rows encodes to less than 256 KiB, with usual ones to 25 KB or less.
+# Cutting and encoding one takes 0.2 ms: a commit that meets it is hardly late (node/snapshots.py).
+ROWS_MAX: Final = 512
 
 
 class ImageInvalid(ValueError):

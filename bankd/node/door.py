@@ -114,7 +114,7 @@ class Doors:
                 return TOO_MANY_CONNECTIONS
             return refusal
         book = self._node.book
-        refusal = judge_hello(ours, theirs, expected_incarnation=book.incarnations.get(theirs.node_id))
+        refusal = judge_hello(ours, theirs, known=book.acquaintances.known(theirs.node_id))
         if refusal is None and theirs.node_id not in book.addresses:
             return Refusal(Code.FAILED_PRECONDITION, "NOT_A_MEMBER", f"node {theirs.node_id!r} is not in this cluster")
         return refusal
@@ -124,7 +124,7 @@ class Doors:
         peer = None
         if theirs.role is PeerRole.PEER:
             peer = theirs.node_id
-            self._node.book.met(peer, theirs.incarnation)
+            self._node.book.acquaintances.met(peer, theirs.start)
         sender = FrameSender(stream, bytes_max=OUTBOX_BYTES_MAX)
         sender.push(encode_hello(ours))
         sender.flush()

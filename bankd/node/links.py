@@ -10,6 +10,7 @@ Rules
   flood of calls. Beyond it, a call is refused before it is sent.
 - A peer that leaves pings unanswered is gone, whatever TCP believes (pulse.py; docs/reliability.md, N06, N07).
 - Only links restart, with growing pauses; each failure is logged when it differs from the last.
+- A peer that turns this node away as an older copy of what it has met ends the node, which begins anew (serve.py).
 """
 
 import logging
@@ -170,18 +171,28 @@ class PeerLink:
             await self._talk(stream, receive, decoder)
 
     async def _greet(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
-        """Exchange Hellos. What the peer may say right behind its own answers nothing that was asked."""
+        """Exchange Hellos. What the peer may say right behind its own answers nothing that was asked.
+
+        Raises:
+          HandshakeRefused, ProtocolError, BrokenResourceError: dial again.
+          MustRefill: this node is an older copy of what the peer has met.
+        """
+        acquaintances = self._book.acquaintances
         ours = self._hello()
         await stream.send_all(encode_hello(ours))
         frames = await receive_first(receive, decoder)
         if not frames:
             raise trio.BrokenResourceError("closed during the handshake")
-        theirs = decode_hello(frames[0])
-        known = self._book.incarnations.get(self.peer)
-        refusal = judge_hello(ours, theirs, expected_node_id=self.peer, expected_incarnation=known)
+        try:
+            theirs = decode_hello(frames[0])
+        except HandshakeRefused as refused:
+            acquaintances.heed(self.peer, refused.refusal, ours)
+            raise
+        known = acquaintances.known(self.peer)
+        refusal = judge_hello(ours, theirs, expected_node_id=self.peer, known=known)
         if refusal is not None:
             raise HandshakeRefused(refusal)
-        self._book.met(theirs.node_id, theirs.incarnation)
+        acquaintances.met(self.peer, theirs.start)
 
     async def _talk(self, stream: trio.abc.Stream, receive: Receive, decoder: FrameDecoder) -> None:
         sender = FrameSender(stream, bytes_max=OUTBOX_BYTES_MAX)

@@ -21,6 +21,7 @@ import trio
 from bankd.boot import Opened, make_replica, open_disk, tick_s
 from bankd.config import Config
 from bankd.errors import Exit, MustRefill, NodeError
+from bankd.keeper.acquaintances import Acquaintances
 from bankd.node.book import Book
 from bankd.node.causes import innermost
 from bankd.node.descriptors import room_within
@@ -33,6 +34,7 @@ from bankd.node.node import Node
 from bankd.node.snapshots import do_jobs
 from bankd.replica.events import DiskSpace
 from bankd.storage.refill import clear
+from bankd.types import NodeId
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +106,10 @@ async def serve(
       NodeError: possibly in a group: what made the node end.
     """
     loss: MustRefill | None = None
+    heeded: dict[NodeId, int] = {}
     while True:
         try:
-            await _serve_once(config, environment, shutdown, on_started, loss)
+            await _serve_once(config, environment, shutdown, on_started, loss, heeded)
             return
         except (BaseExceptionGroup, MustRefill) as failure:
             loss = _loss_in(failure)
@@ -129,19 +132,24 @@ async def _serve_once(
     shutdown: trio.Event,
     on_started: Callable[[Node], None],
     loss: MustRefill | None,
+    heeded: dict[NodeId, int],
 ) -> None:
+    """`heeded`: the peers whose word it was that this node is an older copy, and how many starts they had met."""
     open_files_max = environment.open_files_max()
-    opened = open_disk(config, environment.disk, environment.new_u64, loss)
+    boots_seen = max(heeded.values(), default=0)
+    opened = open_disk(config, environment.disk, environment.new_u64, loss, boots_seen)
     if (torn := opened.recovered.torn) is not None:
         log.warning("torn_tail_cut file=%s offset=%d why=%r", torn.file, torn.offset, torn.reason)
     if opened.refill is not None:
         log.error("refilling node=%s why=%r", config.node.id, opened.refill.reason)
     for damaged in opened.store.damaged:
         log.error("snapshot_damaged file=%s why=%r", damaged.name, damaged.reason)
+    if opened.peers.damage is not None:
+        log.warning("peers_forgotten why=%r", opened.peers.damage)
     with ExitStack() as undo:
         undo.callback(opened.close)
         data_dir, wal, identity = opened.data_dir, opened.wal, opened.identity
-        node = _make_node(config, environment, opened)
+        node = _make_node(config, environment, opened, heeded)
         room = room_within(open_files_max, peers=len(node.links))
         listeners = await environment.listen(config.listen.address)
         doors = Doors(node, room, ping_every_s=_ping_every_s(config))
@@ -167,15 +175,18 @@ async def _serve_once(
     log.info("node_stopped node=%s", identity.node_id)
 
 
-def _make_node(config: Config, environment: Environment, opened: Opened) -> Node:
+def _make_node(config: Config, environment: Environment, opened: Opened, heeded: dict[NodeId, int]) -> Node:
     return Node(
         identity=opened.identity,
+        start=opened.start,
         replica=make_replica(config, opened, environment.random),
         store=opened.store,
         wal=opened.wal,
         forget_loss=partial(clear, environment.disk, opened.data_dir.path),
         refill=opened.refill,
-        book=Book(dict(opened.addresses)),
+        book=Book(
+            dict(opened.addresses), Acquaintances(opened.peers, heeded, partial(log.warning, "peers_not_noted why=%r"))
+        ),
         environment=environment,
         forwarded_max=config.limits.max_in_flight,
         ping_every_ticks=round(_ping_every_s(config) / tick_s(config)),
@@ -201,7 +212,7 @@ async def _run_tasks(
         core.start_soon(_tick, node, tick_s(config))
         core.start_soon(_watch_free_space, config, environment, node)
         core.start_soon(doors.make_rounds)
-        for lane in node.keeper.lanes:
+        for lane in (*node.keeper.lanes, node.book.acquaintances.lane):
             core.start_soon(do_jobs, lane, side_thread.run)
         async with trio.open_nursery() as links:
             for link in node.links.values():

@@ -14,7 +14,7 @@ from bankd.replica.core import Replica
 from bankd.status import MemberStatus, NodeStatus
 from bankd.storage.data_dir import Identity
 from bankd.storage.refill import Refill
-from bankd.types import LogIndex, NodeId
+from bankd.types import LogIndex, NodeId, Start
 from bankd.wire.hello import Endpoint, Hello, PeerRole
 
 IMBALANCE_EVERY_S: Final = 1.0  # adding up a million accounts takes 5 ms, which nobody may ask for at will
@@ -33,6 +33,7 @@ class DiskUse:
 @attrs.define
 class NodeView:
     identity: Identity
+    start: Start
     replica: Replica
     book: Book
     disk: DiskWriter
@@ -52,7 +53,10 @@ class NodeView:
             cluster=self.identity.cluster,
             cluster_id=self.identity.cluster_id,
             node_id=self.identity.node_id,
-            incarnation=self.identity.incarnation,
+            incarnation=self.start.incarnation,
+            boots=self.start.boots,
+            nonce=self.start.nonce,
+            refilling=self.replica.raft.is_refilling,
             software=f"bankd {__version__}",
             leader_id=leader_id or NodeId(""),
             leader_address=self.book.address_of(leader_id),

@@ -27,11 +27,13 @@ class Peers(_message.Message):
     def __init__(self, format_version: _Optional[int] = ..., peers: _Optional[_Iterable[_Union[Peer, _Mapping]]] = ...) -> None: ...
 
 class Peer(_message.Message):
-    __slots__ = ("node_id", "incarnation", "boots")
+    __slots__ = ("node_id", "incarnation", "boots", "nonce")
     NODE_ID_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     BOOTS_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
     node_id: str
     incarnation: int
     boots: int
-    def __init__(self, node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boots: _Optional[int] = ...) -> None: ...
+    nonce: int
+    def __init__(self, node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., boots: _Optional[int] = ..., nonce: _Optional[int] = ...) -> None: ...

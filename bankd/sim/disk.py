@@ -1,7 +1,7 @@
 """The disk of one simulated node: files in memory, and everything that disks do to them.
 
 - A power loss keeps what was synced and some of the rest: any subset of the sectors of every file (inode.py), and of
-  the names changed since their directory was synced the earliest ones up to some change, as a journal does it.
+  the names changed since their directory was synced, later changes without earlier ones too.
 - A process that ends otherwise leaves the files as written.
 - An operation can end the process in its midst (`crash_in`) or fail (`fail_in`, `fail_next`, `full`). A write is then partly done. A
   sync that failed has written a part, and the rest will never be written: its pages read well and are marked clean.
@@ -11,7 +11,7 @@ Every change is an operation, counted, and takes simulated time that `take_elaps
 waits: a late or hanging disk is the driver's, who holds completions back.
 
 Limits: a directory sync covers the names right in that directory, and a rename may be seen half done after a
-power loss (both names); file systems that keep better order are not modelled.
+power loss (both names, never neither); file systems that keep better order, as journals do, are not modelled.
 """
 
 from collections.abc import Mapping
@@ -22,6 +22,8 @@ from bankd.errors import DataDirLocked, DataDirUnusable, DiskFailed, DiskFull
 from bankd.sim.inode import SECTOR, Inode, Survives
 from bankd.sim.plan import DiskOdds
 from bankd.sim.random import PPM, Stream
+
+_NameChange = tuple[tuple[Path, Inode | None], ...]  # of one operation: the second part survives with the first only
 
 _DIRECTORY: Final = Inode()  # stands for every directory
 _SYNCS: Final = frozenset({"sync", "fsync_dir"})
@@ -114,7 +116,7 @@ class SimDisk:
         self._failing: dict[str, DiskFailed] = {}
         self._names: dict[Path, Inode] = {}
         self._durable_names: dict[Path, Inode] = {}
-        self._name_changes: list[tuple[Path, Inode | None]] = []  # not synced yet, in order
+        self._name_changes: list[_NameChange] = []  # not synced yet, in order
 
     # What the driver does to it
 
@@ -152,12 +154,16 @@ class SimDisk:
         survives = survives or self.drawn_survival()
         for inode in dict.fromkeys([*self._durable_names.values(), *self._names.values()]):
             inode.lose_power(survives)
-        for path, changed in self._name_changes:
-            if not survives():
-                break
-            _set(self._durable_names, path, changed)
+        for change in self._name_changes:
+            survived = [survives() for _ in change]
+            for (path, changed), kept in zip(change, survived, strict=True):
+                if not kept:
+                    break
+                _set(self._durable_names, path, changed)
         self._name_changes.clear()
-        self._names = {path: inode for path, inode in self._durable_names.items() if self._is_reachable(path)}
+        directories = dict.fromkeys(path.parent for path in self._durable_names)
+        reachable = [directory for directory in directories if not _missing(self._durable_names, directory)]
+        self._names = {path: inode for path, inode in self._durable_names.items() if path.parent in reachable}
         self._durable_names = dict(self._names)
 
     def flip_durable_bit(self, stream: Stream) -> str:
@@ -174,6 +180,18 @@ class SimDisk:
     def copy(self) -> dict[Path, bytes]:
         """Return every file as it reads now."""
         return {path: bytes(inode.current) for path, inode in self._names.items() if inode is not _DIRECTORY}
+
+    def imitate(self, other: "SimDisk") -> None:
+        """End the process and hold what another disk does, with what is not synced there. Each goes its own way then."""
+        self.end_process()
+        changed = [inode for change in other._name_changes for _, inode in change]
+        inodes = [*other._durable_names.values(), *other._names.values(), *changed]
+        copies = {inode: inode.copy() for inode in inodes if inode is not None} | {_DIRECTORY: _DIRECTORY}
+        self._names = {path: copies[inode] for path, inode in other._names.items()}
+        self._durable_names = {path: copies[inode] for path, inode in other._durable_names.items()}
+        self._name_changes = [
+            tuple((path, copies[inode] if inode else None) for path, inode in change) for change in other._name_changes
+        ]
 
     def restore(self, files: Mapping[Path, bytes]) -> None:
         """End the process and make these the only files, durably, with the directories that they need."""
@@ -247,7 +265,7 @@ class SimDisk:
         self.operate("create", path, takes_room=inode is None)
         if inode is None:
             inode = Inode()
-            self._change(path, inode)
+            self._change((path, inode))
         return SimFile(self, path, inode)
 
     def listdir(self, path: Path) -> list[str]:
@@ -258,30 +276,28 @@ class SimDisk:
         missing = _missing(self._names, path)
         self.operate("mkdir", path, takes_room=bool(missing))
         for directory in missing:
-            self._change(directory, _DIRECTORY)
+            self._change((directory, _DIRECTORY))
 
     def rename(self, source: Path, target: Path) -> None:
         inode = self._find(source, "rename")
         assert inode is not _DIRECTORY, f"{source} is a directory"
         self.operate("rename", target)
-        self._change(target, inode)
-        self._change(source, None)
+        self._change((target, inode), (source, None))
 
     def unlink(self, path: Path) -> None:
         self._find(path, "unlink")
         self.operate("unlink", path)
-        self._change(path, None)
+        self._change((path, None))
 
     def fsync_dir(self, path: Path) -> None:
         self._find(path, "fsync_dir")
         self.operate("fsync_dir", path)
-        later = []
         for change in self._name_changes:
-            if change[0].parent == path:
-                _set(self._durable_names, *change)
-            else:
-                later.append(change)
-        self._name_changes = later
+            for name, inode in change:
+                if name.parent == path:
+                    _set(self._durable_names, name, inode)
+        elsewhere = [tuple(part for part in change if part[0].parent != path) for change in self._name_changes]
+        self._name_changes = [change for change in elsewhere if change]
 
     def free_bytes(self, path: Path) -> int:
         self._find(path, "free_bytes")
@@ -295,12 +311,10 @@ class SimDisk:
             raise DiskFailed(f"{path}: {operation} failed: No such file or directory")
         return inode
 
-    def _change(self, path: Path, inode: Inode | None) -> None:
-        self._name_changes.append((path, inode))
-        _set(self._names, path, inode)
-
-    def _is_reachable(self, path: Path) -> bool:
-        return not _missing(self._durable_names, path.parent)
+    def _change(self, *change: tuple[Path, Inode | None]) -> None:
+        self._name_changes.append(change)
+        for path, inode in change:
+            _set(self._names, path, inode)
 
     def _drawn_ns(self, operation: str) -> int:
         stream, odds = self._stream, self._odds

@@ -2,8 +2,9 @@
 
 `current` is the page cache, `durable` the platter. What was written since the last sync is known as ranges of
 whole sectors of 512 bytes. A power loss keeps any subset of those sectors, and may leave one half written, from
-its front or from its back: a head passes over a sector in one direction. Who loses the power decides, sector
-by sector.
+its front or from its back: a head passes over a sector in one direction. The new size of a file is one more
+thing that is kept or not: a file may have grown without its content, and then reads as zeros. Who loses the power
+decides, sector by sector.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +15,8 @@ import attrs
 SECTOR: Final = 512  # bytes
 
 Survives = Callable[[], bool | slice]
-"""Asked for each sector that was not synced, then for each changed size and name, in order; a slice: that part of the
-sector survives (a size or a name does as a whole)."""
+"""Asked for each sector that is not on the platter as it reads, then for each changed size and name, in order; a slice:
+that part of the sector survives (a size or a name does as a whole)."""
 
 
 @attrs.define(eq=False)
@@ -24,15 +25,21 @@ class Inode:
     durable: bytearray = attrs.field(factory=bytearray)
     filled: int = 0  # bytes from the start that have been written at some time, so that they have room on the disk
     dirty: list[tuple[int, int]] = attrs.field(factory=list)  # from byte, to byte; whole sectors
-    resized: bool = False  # truncated or extended since the last sync
+    resized: bool = False  # of another size than at the last sync
     forgotten: bool = False  # a sync failed: bytes that are not durable are not marked dirty
 
     @classmethod
     def of(cls, content: bytes) -> "Inode":
         return cls(bytearray(content), bytearray(content), len(content))
 
+    def copy(self) -> "Inode":
+        return Inode(
+            bytearray(self.current), bytearray(self.durable), self.filled, self.dirty[:], self.resized, self.forgotten
+        )
+
     def write(self, data: bytes | bytearray, offset: int) -> None:
         end = offset + len(data)
+        self.resized |= end > len(self.current)
         if offset > len(self.current):
             self.current.extend(bytes(offset - len(self.current)))
         self.current[offset:end] = data
@@ -89,7 +96,10 @@ class Inode:
     def _dirty_sectors(self) -> Iterator[int]:
         size = len(self.current)
         sectors = {sector for start, end in self.dirty for sector in range(start, min(end, size), SECTOR)}
-        return iter(sorted(sectors))
+        return (sector for sector in sorted(sectors) if self._differs(sector))
+
+    def _differs(self, sector: int) -> bool:
+        return self.current[sector : sector + SECTOR] != self.durable[sector : sector + SECTOR]
 
     def _keep(self, start: int, end: int) -> None:
         if start > len(self.durable):

@@ -8,8 +8,8 @@ Rules
 - A cut loses what is under way as well as what is sent.
 - A link holds `UNDER_WAY_MAX` messages, as real ones hold so many bytes; whatever comes beyond is lost, and the
   sender's consensus is told once, as by a connection that broke.
-- A process remembers which data directory it first met under each name, and turns another one away, as in
-  bankd/node/book.py: between the two nothing passes. Who starts has at once met everybody who runs.
+- Who starts dials everybody who runs, and is dialled by them, at once. The two judge each other's Hello as real nodes
+  do, and whoever is turned away is told: between the two nothing passes.
 - Once healed, a link loses, doubles and reorders nothing any more; its delays stay.
 
 Limits: nodes meet even while they are cut off from each other. A message is as fast as any other, however long. Clients
@@ -21,13 +21,15 @@ from typing import Final, Protocol
 
 import attrs
 
+from bankd.errors import Refusal
 from bankd.replica.events import PeerMessage
 from bankd.sim.ask import Ask
 from bankd.sim.plan import Link as LinkName
 from bankd.sim.plan import NetworkOdds, Storm
 from bankd.sim.queue import Queue
 from bankd.sim.random import Stream
-from bankd.types import Incarnation, NodeId
+from bankd.types import NodeId
+from bankd.wire.hello import Hello
 from bankd.wire.raft_codec import decode_message, encode_message
 
 UNDER_WAY_MAX: Final = 1_000
@@ -42,6 +44,9 @@ class End(Protocol):
 
     def receive(self, message: PeerMessage) -> None: ...
     def lose_peer(self, peer: NodeId) -> None: ...
+    def hello(self) -> Hello: ...
+    def meet(self, theirs: Hello) -> Refusal | None: ...
+    def turned_away(self, by: NodeId, refusal: Refusal, ours: Hello) -> None: ...
     def ask(self, ask: Ask) -> None: ...
 
 
@@ -84,7 +89,7 @@ class Network:
         self._queue = queue
         self._encoded = odds.encoded
         self._ends: dict[NodeId, End] = {}
-        self._met: dict[NodeId, dict[NodeId, Incarnation]] = {}  # by every process that runs, itself included
+        self._up: dict[NodeId, None] = {}  # nodes whose process runs
         self._links = {
             sender: {
                 receiver: _make_link(sender, receiver, odds, Stream(seed, f"link {sender}>{receiver}"))
@@ -100,18 +105,27 @@ class Network:
 
     # Processes
 
-    def joined(self, node: NodeId, incarnation: Incarnation) -> None:
-        """A process started and greets every other one."""
-        self._met[node] = {node: incarnation}
+    def joined(self, node: NodeId) -> None:
+        """A process started: it greets every other one, and is greeted."""
+        self._up[node] = None
         for other, link in self._links[node].items():
-            if other in self._met:
-                met = self._met[other].setdefault(node, incarnation) == incarnation
-                self._met[node][other] = self._met[other][other]
-                link.refused = self._links[other][node].refused = not met
+            if other in self._up:
+                link.refused = not self._shake_hands(node, other)
+                self._links[other][node].refused = not self._shake_hands(other, node)
+
+    def _shake_hands(self, dialer: NodeId, acceptor: NodeId) -> bool:
+        """Whether both take each other for who they say they are. The dialer is told if the acceptor does not."""
+        ours, theirs = self._ends[dialer], self._ends[acceptor]
+        hello = ours.hello()
+        refusal = theirs.meet(hello)
+        if refusal is not None:
+            ours.turned_away(acceptor, refusal, hello)
+            return False
+        return ours.meet(theirs.hello()) is None
 
     def left(self, node: NodeId) -> None:
         """A process ended: its connections break, and the others hear of it."""
-        del self._met[node]
+        del self._up[node]
         for other in self._links[node]:
             self.carry(node, other, self._ends[other].lose_peer, node)
 

@@ -21,11 +21,13 @@ from bankd.replica.events import DiskSpace, Event, PeerMessage, PeerUnreachable,
 from bankd.sim.ask import Ask
 from bankd.sim.clocks import Clock
 from bankd.sim.disk import PowerLost, SimDisk
+from bankd.sim.found import found_in
 from bankd.sim.plan import DiskOdds, Limits, NodeTraits
 from bankd.sim.process import Process
 from bankd.sim.random import Stream
 from bankd.sim.surroundings import Surroundings
 from bankd.types import NodeId
+from bankd.wire.hello import Hello
 
 SUPERVISOR_NS: Final = 1_000_000_000  # from the end of a process that ended by itself to its next start
 HELD_MAX: Final = 1_000  # what waits for a process that is stopped; the rest is lost
@@ -65,7 +67,8 @@ class Node:
         self._random = Stream(seed, f"elections {self.name}")
         self._new_u64 = Stream(seed, f"ids {self.name}").u64
         self._has_space = True
-        self._loss: MustRefill | None = None  # what the last process ended for
+        self._loss: MustRefill | None = None  # for which the process is to begin anew
+        self._heeded: dict[NodeId, int] = {}
         self._ending = Ending()
         self._down_until_ns = 0
         self._is_damaged = False
@@ -84,6 +87,18 @@ class Node:
 
     def lose_peer(self, peer: NodeId) -> None:
         self._tell(PeerUnreachable(peer))
+
+    def hello(self) -> Hello:
+        assert self.process is not None, "nobody is there to say Hello"
+        return self.process.hello()
+
+    def meet(self, theirs: Hello) -> Refusal | None:
+        assert self.process is not None, "nobody is there to be met"
+        return self.process.meet(theirs)
+
+    def turned_away(self, by: NodeId, refusal: Refusal, ours: Hello) -> None:
+        if self.process is not None:
+            self._later(self.process, 0, self.process.acquaintances.heed, by, refusal, ours)
 
     def ask(self, ask: Ask) -> None:
         if self.process is None:
@@ -138,8 +153,12 @@ class Node:
                 self._refuse(error)
 
     def _start(self) -> None:
-        opened = open_disk(self._config, self.disk, self._new_u64, self._loss)
-        self._loss = None
+        # Whatever ends this start as well, the next one is another process, which knows nothing of it.
+        loss, self._loss = self._loss, None
+        if loss is None:
+            self._heeded = {}
+        boots_seen = max(self._heeded.values(), default=0)
+        opened = open_disk(self._config, self.disk, self._new_u64, loss, boots_seen)
         self.disk.take_elapsed()
         limits = self._limits
         replica = make_replica(
@@ -156,14 +175,25 @@ class Node:
             ),
             entry_bytes_max=limits.entry_bytes_max,
         )
-        self.process = Process(self, self._world, opened, replica, self._later, self._disk_later)
+        found = found_in(opened, self.disk)
+        self.process = Process(
+            self,
+            self._world,
+            opened,
+            replica,
+            self._later,
+            self._disk_later,
+            limits.snapshot_chunk_bytes,
+            self._heeded,
+        )
         for watcher in self._world.watchers:
-            watcher.booted(self._world.queue.now_ns, self.name, replica, opened.recovered)
-        self._world.network.joined(self.name, opened.identity.incarnation)
+            watcher.booted(self._world.queue.now_ns, self.name, replica, found)
+        self._world.network.joined(self.name)
         self._tell(DiskSpace(self._has_space))
 
     def end(self, why: str, *, power: bool, for_ns: int) -> None:
         """End the process, if one runs, and start the next one after `for_ns` at the earliest."""
+        self._loss = None  # it was not to be
         self._ending = Ending(power, for_ns)
         self._end(why)
 

@@ -70,6 +70,7 @@ class Limits:
     inflight_bytes_max: int = 16 << 20
     uncommitted_bytes_max: int = 64 << 20
     reads_waiting_max: int = 1_024
+    snapshot_chunk_bytes: int = 512 << 10  # of a snapshot's file in one message
 
 
 # Faults. `for_ns` is how long one lasts.

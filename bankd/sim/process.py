@@ -16,6 +16,7 @@ import attrs
 
 from bankd.boot import Opened
 from bankd.errors import Refusal
+from bankd.keeper.acquaintances import Acquaintances
 from bankd.keeper.keeper import Keeper
 from bankd.keeper.losses import loss_in
 from bankd.raft.messages import Message
@@ -32,6 +33,7 @@ from bankd.sim.surroundings import Surroundings
 from bankd.sim.writer import Writer
 from bankd.storage.refill import clear
 from bankd.types import NodeId
+from bankd.wire.hello import Hello, PeerRole, judge_hello
 from bankd.wire.methods import WRITES, Method
 from bankd.wire.requests import Read, Write, decode_request
 
@@ -65,6 +67,8 @@ class Process:
         replica: Replica,
         later: Callable[..., None],
         disk_later: Callable[..., None],
+        snapshot_chunk_bytes: int,
+        heeded: dict[NodeId, int],
     ) -> None:
         """`later` and `disk_later` have something happen in this very process after so long, or never once it has ended."""
         self.replica = replica
@@ -79,8 +83,11 @@ class Process:
             partial(clear, machine.disk, opened.data_dir.path),
             self.receive,
             lambda what, index, words: None,
+            sent_bytes=snapshot_chunk_bytes,
         )
-        for lane in self.keeper.lanes:
+        self.acquaintances = Acquaintances(opened.peers, heeded, lambda words: None)
+        self._start = opened.start
+        for lane in (*self.keeper.lanes, self.acquaintances.lane):
             drive(lane, machine.disk, partial(disk_later, self))
         self._ticks = Ticks(world.queue.now_ns, machine.tick_ns)
         self._woken_at_ns = NEVER_NS
@@ -139,6 +146,26 @@ class Process:
         self._ticks.restart(self._world.queue.now_ns)
         self._woken_at_ns = NEVER_NS
         self._turn_later(0)
+
+    # Other nodes
+
+    def hello(self) -> Hello:
+        start = self._start
+        return Hello(
+            PeerRole.PEER,
+            node_id=self._machine.name,
+            incarnation=start.incarnation,
+            boots=start.boots,
+            nonce=start.nonce,
+            refilling=self.replica.raft.is_refilling,
+        )
+
+    def meet(self, theirs: Hello) -> Refusal | None:
+        """Judge another node by its Hello, and note it; or why not."""
+        refusal = judge_hello(self.hello(), theirs, known=self.acquaintances.known(theirs.node_id))
+        if refusal is None:
+            self.acquaintances.met(theirs.node_id, theirs.start)
+        return refusal
 
     # Turns
 

@@ -9,17 +9,17 @@ from bankd.errors import NodeError
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event
+from bankd.sim.found import Found
 from bankd.sim.network import Network
 from bankd.sim.plan import Fault, Request
 from bankd.sim.queue import Queue
-from bankd.storage.recovery import Recovered
 from bankd.types import NodeId
 
 
 class Watcher(Protocol):
     """What is told of everything that happens, in its order: `judges.Judges` and `trace.Trace`."""
 
-    def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None: ...
+    def booted(self, now_ns: int, node: NodeId, replica: Replica, found: Found) -> None: ...
     def turned(
         self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects
     ) -> None: ...

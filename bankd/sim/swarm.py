@@ -10,17 +10,22 @@ What is drawn is what the product promises to survive today (docs/reliability.md
 - `Wipe` only in runs where no other process ends: the peers remember an incarnation no longer than they run (D09);
 - `OlderCopy` never: nothing keeps such a node from voting yet (D10).
 
+In most runs snapshots are taken, many of them as often as no operator would want, so that logs lose their beginnings
+and nodes that were away need a snapshot to come back.
+
 After healing, delays and slow syncs go on; they are bounded so that ten election timeouts are enough (V1).
 So is what a node may have to catch up with where the limits of replication are *tight*: in such a run a follower is
 sent little more than an entry at a time, so there are few calls, and messages are fast and seldom lost.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
 
 from bankd.sim.plan import DiskOdds, Limits, NetworkOdds, NodeTraits, Plan, ProductOptions
 from bankd.sim.random import PPM, Stream
+from bankd.sim.swarm_absences import with_absences
 from bankd.sim.swarm_calls import draw_operations
 from bankd.sim.swarm_faults import draw_faults
 from bankd.types import NodeId
@@ -59,8 +64,12 @@ SLOW_SYNC_FACTOR_MAX: Final = 100  # the disk's (DiskOdds)
 
 ENCODED_PPM: Final = 125_000  # of runs whose messages cross as bytes
 PROMPT_PPM: Final = 250_000  # of nodes, which take a turn for every event
-SNAPSHOTS_EVERY: Final = (100_000,)
-SNAPSHOTS_EVERY_BYTES: Final = (64 << 20,)
+SNAPSHOTS_PPM: Final = 670_000  # of runs that take any
+SNAPSHOTS_EVERY: Final = (3, 10, 30, 100, 300)
+SNAPSHOTS_EVERY_AWAY: Final = (3, 10, 30)
+SNAPSHOTS_EVERY_BYTES: Final = (64 << 10, 64 << 20)
+SNAPSHOT_CHUNKS_BYTES: Final = (500, 4_000, 512 << 10)
+ABSENCES_PPM: Final = 750_000  # of runs that take snapshots: somebody is away for long
 STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
 
 
@@ -72,20 +81,27 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
     stream = Stream(seed, "swarm")
     drawn_count = stream.pick(NODES)
     nodes = tuple(NodeId(f"n{number}") for number in range(1, (nodes_count or drawn_count) + 1))
-    product = draw_snapshots(draw_product(stream), Stream(seed, "swarm snapshots"))
+    product, snapshots = draw_product(stream), Stream(seed, "swarm snapshots")
+    takes_snapshots = snapshots.chance(SNAPSHOTS_PPM)
+    somebody_is_away = takes_snapshots and snapshots.chance(ABSENCES_PPM)
+    if takes_snapshots:
+        product = draw_snapshots(product, snapshots, SNAPSHOTS_EVERY_AWAY if somebody_is_away else SNAPSHOTS_EVERY)
     tight = stream.chance(TIGHT_PPM)
     stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
     faults = draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns)
     clients, operations = draw_operations(
         Stream(seed, "swarm calls"), safety_ns, faults, count_max=TIGHT_OPERATIONS_MAX if tight else None
     )
+    if somebody_is_away:
+        faults = with_absences(Stream(seed, "swarm absences"), nodes, faults, product, safety_ns)
+    limits = draw_limits(stream, tight=tight)
     return Plan(
         seed=seed,
         nodes=nodes,
         clients=clients,
         safety_ns=safety_ns,
         product=product,
-        limits=draw_limits(stream, tight=tight),
+        limits=attrs.evolve(limits, snapshot_chunk_bytes=snapshots.pick(SNAPSHOT_CHUNKS_BYTES)),
         network=draw_network(product, stream, tight=tight),
         disk=draw_disk(product, stream),
         traits=draw_traits(len(nodes), product, stream),
@@ -105,9 +121,9 @@ def draw_product(stream: Stream) -> ProductOptions:
     )
 
 
-def draw_snapshots(product: ProductOptions, stream: Stream) -> ProductOptions:
+def draw_snapshots(product: ProductOptions, stream: Stream, every: Sequence[int]) -> ProductOptions:
     return attrs.evolve(
-        product, snapshot_every=stream.pick(SNAPSHOTS_EVERY), snapshot_every_bytes=stream.pick(SNAPSHOTS_EVERY_BYTES)
+        product, snapshot_every=stream.pick(every), snapshot_every_bytes=stream.pick(SNAPSHOTS_EVERY_BYTES)
     )
 
 

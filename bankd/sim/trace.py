@@ -27,6 +27,8 @@ from bankd.raft.messages import (
     HeartbeatResponse,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotRequest,
+    SnapshotResponse,
     VoteRequest,
     VoteResponse,
 )
@@ -34,17 +36,18 @@ from bankd.raft.ready import LogTruncated, Persist, RoleChanged
 from bankd.replica.comparison import DigestNotice
 from bankd.replica.core import Replica
 from bankd.replica.effects import AGE_UNKNOWN_MS, Effects, ReadDone, Result
-from bankd.replica.events import Event, PeerMessage
+from bankd.replica.events import Event, PeerMessage, SnapshotFailed, SnapshotReceived, SnapshotSealed
+from bankd.sim.found import Found
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import Fault, Request
 from bankd.sim.plan_text import fault_text, request_words
 from bankd.sim.trace_columns import WIDTH, Note, Value, laid_out
-from bankd.storage.recovery import Recovered
 from bankd.types import ROW_ID_CONFLICT, ROW_MALFORMED, NodeId, TransferStatus
 
 WORLD: Final = NodeId("world")  # the column of what happens to no single node
 CLIENTS: Final = NodeId("clients")
 
+ABOUT_SNAPSHOTS: Final = frozenset({SnapshotSealed, SnapshotReceived, SnapshotFailed})
 BEATS: Final = frozenset({HeartbeatRequest, HeartbeatResponse})
 NOTES_PER_HASH: Final = 256  # one update for so many
 NUMBERS_PER_HASH: Final = 6 * NOTES_PER_HASH
@@ -83,11 +86,19 @@ class Trace:
 
     # What happens to nodes
 
-    def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None:
-        state = recovered.hard_state
-        self.note(now_ns, node, "boot", len(recovered.entries), state.term, state.voted_for)
+    def booted(self, now_ns: int, node: NodeId, replica: Replica, found: Found) -> None:
+        recovered, state = found.recovered, found.recovered.hard_state
+        restored = 0 if found.restored is None else found.restored.index
+        self.note(
+            now_ns, node, "boot", recovered.base_index, recovered.last_index, restored, state.term, state.voted_for
+        )
 
     def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
+        for taken in events:
+            if type(taken) in ABOUT_SNAPSHOTS:
+                self._snapshot(now_ns, node, taken)
+        if effects.snapshot_due is not None:
+            self.note(now_ns, node, "begin snapshot", effects.snapshot_due.index)
         for event in effects.events:
             if type(event) is RoleChanged:
                 self.note(now_ns, node, "role", event.role.name.lower(), event.term, event.leader_id, event.reason)
@@ -160,7 +171,8 @@ class Trace:
         entries, state = persist.entries, persist.hard_state
         ends = (entries[0].index, entries[-1].index, entries[-1].term) if entries else (0, 0, 0)
         vote = (state.term, state.voted_for) if state else (0, None)
-        self.note(now_ns, node, "write", persist.write_seq, *ends, *vote)
+        base = 0 if persist.base is None else persist.base.index
+        self.note(now_ns, node, "write", persist.write_seq, base, *ends, *vote)
         for message in persist.then_send:
             self._message(now_ns, node, message, persist.write_seq)
 
@@ -186,8 +198,24 @@ class Trace:
                 self.note(now_ns, node, "read index", to, term, index, int(refused))
             case DigestNotice(index=index):
                 self.note(now_ns, node, "digest", to, term, index)
+            case SnapshotRequest(snapshot=snapshot, offset=offset, data=data):
+                place = (snapshot.index, offset, offset + len(data), snapshot.size_bytes)
+                self.note(now_ns, node, "send snapshot", to, term, *place)
+            case SnapshotResponse(received_bytes=received_bytes):
+                self.note(now_ns, node, "has snapshot", to, term, received_bytes)
             case _:
                 self.note(now_ns, node, type(message).__name__, to, term)
+
+    def _snapshot(self, now_ns: int, node: NodeId, event: Event) -> None:
+        match event:
+            case SnapshotSealed(snapshot=snapshot, covered_index=covered_index):
+                self.note(now_ns, node, "sealed snapshot", snapshot.index, snapshot.size_bytes, covered_index)
+            case SnapshotReceived(snapshot=snapshot, covered_index=covered_index):
+                self.note(now_ns, node, "received snapshot", snapshot.index, snapshot.size_bytes, covered_index)
+            case SnapshotFailed(reason=reason):
+                self.note(now_ns, node, "gave up its snapshot:", reason)
+            case _:
+                raise AssertionError(f"{event} is not about snapshots")
 
     def _hash_notes(self) -> None:
         self._hash.update("".join(map(repr, self._unhashed)).encode())

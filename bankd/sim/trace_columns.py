@@ -79,14 +79,16 @@ def _role(role: Word, term: Word, leader: Word, reason: Word) -> str:
     return f"{role}@{term}{follows} ({reason})"
 
 
-def _boot(entries: Word, term: Word, vote: Word) -> str:
-    return f"boot log ..{entries} term {term}{_vote(vote)}"
+def _boot(base: Word, last: Word, snapshot: Word, term: Word, vote: Word) -> str:
+    begin = f"snapshot {snapshot} " if snapshot else ""
+    return f"boot {begin}log {base or ''}..{last} term {term}{_vote(vote)}"
 
 
-def _write(seq: Word, first: Word, last: Word, entry_term: Word, term: Word, vote: Word) -> str:
+def _write(seq: Word, base: Word, first: Word, last: Word, entry_term: Word, term: Word, vote: Word) -> str:
+    begun = f" anew behind {base}" if base else ""
     entries = f" {_range(first, last)}@{entry_term}" if first else ""
     state = f" term {term}{_vote(vote)}" if term else ""
-    return f"write w{seq}{entries}{state}"
+    return f"write w{seq}{begun}{entries}{state}"
 
 
 def _append(to: Word, term: Word, previous: Word, count: Word, commit: Word) -> str:
@@ -123,6 +125,19 @@ def _read_index(to: Word, term: Word, index: Word, refused: Word) -> str:
 
 def _ask_read_index(to: Word, term: Word) -> str:
     return f"ask read index @{term} -> {to}"
+
+
+def _send_snapshot(to: Word, term: Word, index: Word, begin: Word, end: Word, size: Word) -> str:
+    asks = f"ask for receipt of snapshot {index}"
+    sends = f"send snapshot {index} bytes {begin}..{end} of {size}"
+    return f"{asks if begin == end else sends} @{term} -> {to}"
+
+
+def _durable_snapshot(kind: str) -> Callable[..., str]:
+    def words(index: Word, size: Word, covered: Word) -> str:
+        return f"{kind} snapshot {index} ({size} bytes)" + (f", log behind {covered}" if covered else "")
+
+    return words
 
 
 def _call(client: Word, operation: Word, kind: Word, *asked: Word) -> str:
@@ -163,6 +178,10 @@ WORDS: Final[Mapping[str, Callable[..., str]]] = {
     "pre-vote no": _say("pre-vote no"),
     "read index": _read_index,
     "ask read index": _ask_read_index,
+    "send snapshot": _send_snapshot,
+    "has snapshot": lambda to, term, size: f"has {size} bytes of it @{term} -> {to}",
+    "sealed snapshot": _durable_snapshot("sealed"),
+    "received snapshot": _durable_snapshot("received"),
     "call": _call,
     "answer": _answer,
 }

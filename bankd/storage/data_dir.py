@@ -116,6 +116,7 @@ def _create(disk: Disk, path: Path, identity: Identity, options: WalOptions) -> 
     """Make what is missing. The caller syncs the names."""
     disk.mkdir(path / WAL)
     Wal.create(disk, path / WAL, identity, options)
+    disk.fsync_dir(path)  # META's name may not outlive that of the log
     replace_file(disk, path / META, encode_meta(identity))
 
 

@@ -1,4 +1,5 @@
-"""What other nodes said of themselves when they were last met: which incarnation, and how often it had started.
+"""What other nodes said of themselves when they were last met: which incarnation, how often it had started, and the nonce
+of that start.
 
 So that a node which comes back as another one, or from an older copy of its directory, is recognised by those who knew it.
 What follows from that is the handshake's affair.
@@ -11,28 +12,20 @@ money.
 Limits: a peer that left the cluster for good is remembered for ever, in some 80 bytes.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import attrs
 from google.protobuf.message import DecodeError
 
 from bankd.pb import storage_pb2
 from bankd.storage.disk import Disk
 from bankd.storage.framed_file import body_of, damage_of, framed, read_if_there, replace_file
-from bankd.types import Incarnation, NodeId
+from bankd.types import Incarnation, NodeId, Start
 
 NAME: Final = "PEERS"
 FORMAT_VERSION: Final = 1
 PEERS_BYTES_MAX: Final = 1 << 20
-
-
-@attrs.frozen
-class PeerSeen:
-    """The highest `boots` that this incarnation has told."""
-
-    incarnation: Incarnation
-    boots: int
 
 
 class Peers:
@@ -46,7 +39,7 @@ class Peers:
         self.damage: str | None = None
         self._disk = disk
         self._path = directory / NAME
-        self._seen: dict[NodeId, PeerSeen] = {}
+        self._seen: dict[NodeId, Start] = {}
         data = read_if_there(disk, self._path, PEERS_BYTES_MAX)
         if data is not None:
             try:
@@ -54,33 +47,33 @@ class Peers:
             except ValueError as error:
                 self.damage = f"{self._path}: expected {error}"
 
-    def seen(self, peer: NodeId) -> PeerSeen | None:
-        """Return what is known of a peer, None of one that was never met."""
-        return self._seen.get(peer)
+    @property
+    def seen(self) -> Mapping[NodeId, Start]:
+        """What is noted of every peer that was ever met."""
+        return self._seen
 
-    def note(self, peer: NodeId, incarnation: Incarnation, boots: int) -> None:
-        """Take note of a peer that was met, durably where that is news. Another incarnation takes the place of the old.
+    def note(self, news: Mapping[NodeId, Start]) -> None:
+        """Take note of peers that were met, durably, each in the place of what was known of it.
 
         Raises:
           DiskFailed, DiskFull: it is not noted.
         """
-        known = self._seen.get(peer)
-        if known is not None and known.incarnation == incarnation and known.boots >= boots:
+        seen = {**self._seen, **news}
+        if seen == self._seen:
             return
-        seen = {**self._seen, peer: PeerSeen(incarnation, boots)}
         replace_file(self._disk, self._path, encode_peers(seen))
         self._seen = seen
 
 
-def encode_peers(seen: dict[NodeId, PeerSeen]) -> bytes:
+def encode_peers(seen: Mapping[NodeId, Start]) -> bytes:
     peers = [
-        storage_pb2.Peer(node_id=peer, incarnation=found.incarnation, boots=found.boots)
-        for peer, found in sorted(seen.items())
+        storage_pb2.Peer(node_id=peer, incarnation=start.incarnation, boots=start.boots, nonce=start.nonce)
+        for peer, start in sorted(seen.items())
     ]
     return framed(storage_pb2.Peers(format_version=FORMAT_VERSION, peers=peers).SerializeToString())
 
 
-def decode_peers(data: bytes) -> dict[NodeId, PeerSeen]:
+def decode_peers(data: bytes) -> dict[NodeId, Start]:
     """Return what the file's bytes say.
 
     Raises ValueError: they are damaged, or a newer program's; says what was expected.
@@ -93,4 +86,4 @@ def decode_peers(data: bytes) -> dict[NodeId, PeerSeen]:
         raise ValueError("the fields of PEERS, not bytes that are none") from error
     if found.format_version != FORMAT_VERSION:
         raise ValueError(f"format {FORMAT_VERSION}, not {found.format_version}")
-    return {NodeId(peer.node_id): PeerSeen(Incarnation(peer.incarnation), peer.boots) for peer in found.peers}
+    return {NodeId(peer.node_id): Start(Incarnation(peer.incarnation), peer.boots, peer.nonce) for peer in found.peers}

@@ -36,6 +36,11 @@ _WRITING: Final = f"writing{TEMPORARY_SUFFIX}"
 _RECEIVING: Final = f"receiving{TEMPORARY_SUFFIX}"
 
 
+class SnapshotGone(Exception):
+    """The snapshot has been deleted, or found damaged, since it was listed. Raised by `SnapshotStore.open_snapshot`, caught
+    by who asked: there is another one, or soon will be."""
+
+
 @attrs.frozen
 class DamagedSnapshot:
     name: str
@@ -125,8 +130,12 @@ class SnapshotStore:
     def open_snapshot(self, snapshot: SnapshotRef) -> SnapshotReader:
         """Open one of `snapshots`, to read or to send it. What it gives must be verified, by `verify` or by the receiver.
 
-        Raises SnapshotDamaged: it is not what was listed.
+        Raises:
+          SnapshotGone: it is none of them any more.
+          SnapshotDamaged: it is not what was listed.
         """
+        if snapshot not in self._snapshots:
+            raise SnapshotGone(f"there is no snapshot {snapshot.index} any more")
         path = self._directory / file_name(snapshot.index, snapshot.term)
         reader = self._open(path)
         if reader.ref != snapshot:

@@ -10,6 +10,7 @@ sync failed, nothing is left behind that reads well and is not on the disk. All 
 
 The writes to a file count from 0 in `sequence`; an even one stands in the first slot, an odd one in the second. `boots`
 counts the starts of the node: two processes of one directory never share a number, so that peers can tell an older copy.
+A node that a peer has told of more starts than it knows goes on from there.
 
 Rules:
 - Term and vote reach the log first, then the copy, and only then an answer. So a copy that is behind a sound log was
@@ -81,16 +82,24 @@ class StateFile:
 
     @classmethod
     def begin(
-        cls, disk: Disk, directory: Path, identity: Identity, found: StateFound, hard_state: HardState
+        cls,
+        disk: Disk,
+        directory: Path,
+        identity: Identity,
+        found: StateFound,
+        hard_state: HardState,
+        boots_seen: int = 0,
     ) -> "StateFile":
         """Make the copy of what a sound log says, and count one more start than was `found`; durable on return.
+
+        `boots_seen`: how many starts a peer has met; this one gets a higher number.
 
         Raises:
           DiskFailed, DiskFull.
         """
         path = directory / NAME
-        boots = 1 if found.newest is None else found.newest.boots + 1
-        first = Slot(Owner.of(identity), 0, boots, hard_state)
+        boots_found = 0 if found.newest is None else found.newest.boots
+        first = Slot(Owner.of(identity), 0, max(boots_found, boots_seen) + 1, hard_state)
         replace_file(disk, path, encode_slot(first).ljust(STATE_BYTES, b"\0"))
         return cls(disk.open(path), first)
 

@@ -146,10 +146,12 @@ class Wal:
         identity: Identity,
         options: WalOptions,
         covered_index: LogIndex = LogIndex(0),
+        boots_seen: int = 0,
     ) -> tuple["Wal", Recovered]:
         """Read the log, cut off an unfinished last write, and make everything that is answered durable, names included.
 
         `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
+        `boots_seen`: how many starts a peer has met; this one gets a higher number.
 
         Raises:
           LogDamaged: damage that no unfinished write explains, or a term or a vote that the log has lost; nothing was
@@ -163,7 +165,7 @@ class Wal:
         if (expected := forgotten(hard_state, found)) is not None:
             raise damaged(directory, 0, expected)
         _mend(disk, read)
-        state = StateFile.begin(disk, directory, identity, found, hard_state)
+        state = StateFile.begin(disk, directory, identity, found, hard_state, boots_seen)
         wal = cls(disk, directory, identity, options, read, state)
         return wal, attrs.evolve(read.recovered, boots=state.boots)
 
@@ -227,6 +229,8 @@ class Wal:
             if first_index_of(following) - 1 > covered_index:
                 break
             self._disk.unlink(self._directory / name)
+            # Each by itself: a disk may keep a later deletion without an earlier one, and that gap would be damage.
+            self._disk.fsync_dir(self._directory)
             del self._sizes[name]
             deleted += 1
         return deleted
@@ -324,9 +328,10 @@ def _mend(disk: Disk, read: LogRead) -> None:
     if read.recovered.torn is not None:
         _cut_off(disk, read.tail.path, read.recovered.torn.offset)
     if read.unused is not None:
-        # No directory sync: should it come back after a crash, it is as untouched and unused as before, and
-        # the next roll syncs the directory before it seals.
         disk.unlink(read.unused)
+        # A rename that a crash left half done has both names stand for one file. If this one came back after the next
+        # roll had begun to fill that file with zeros again, a segment without a header would stand here.
+        disk.fsync_dir(read.unused.parent)
     # The last batch may be in the page cache only, even marked clean by an fsync that failed: written again, it is
     # dirty, and this sync is about it. Whatever came before it was synced by the process that wrote it.
     if read.last_batch is not None:
@@ -343,7 +348,8 @@ def _cut_off(disk: Disk, path: Path, start: int) -> None:
 
     Its first sector stays a torn one until the others are durable. If all were written at once and that sync failed,
     the next process would read zeros that never reach the disk, take them for a clean end, and write its batches
-    in front of sectors that a power loss brings back.
+    in front of sectors that a power loss brings back. Its back edge goes first of it: a write of zeros that came to a part
+    of the sector, of which the disk kept a part, would leave both edges around a header that is gone: rot.
     """
     file = disk.open(path)
     try:
@@ -352,6 +358,7 @@ def _cut_off(disk: Disk, path: Path, start: int) -> None:
             file.pwrite(EDGE, start)
             file.sync()
         write_zeros(file, behind, max(behind, file.size()))
+        write_zeros(file, behind - len(EDGE), behind)
         write_zeros(file, start, behind)
     finally:
         file.close()

@@ -3,9 +3,10 @@
 The dialer sends its Hello first and waits. The acceptor judges it and answers with its own Hello,
 or with an ERROR frame that says why not and the end of the connection; then the dialer judges.
 Faults of configuration (the wrong cluster, one node id used twice, an old program) end here, in
-words, and never further in.
+words, and never further in. So do data directories that have forgotten something: an emptied one, and an older copy.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum, unique
 from typing import Final
 
@@ -13,7 +14,7 @@ import attrs
 
 from bankd.errors import Code, HandshakeRefused, ProtocolError, Refusal
 from bankd.pb import wire_pb2 as pb
-from bankd.types import ClusterId, Incarnation, NodeId
+from bankd.types import ClusterId, Incarnation, NodeId, Start
 from bankd.wire.frames import HELLO_BYTES_MAX, Frame, FrameKind, encode_frame
 from bankd.wire.methods import Method
 from bankd.wire.parsing import known, parse
@@ -22,6 +23,11 @@ from bankd.wire.refusals import decode_refusal
 MAGIC: Final = 0x4B4E4142  # "BANK"
 VERSION_MIN: Final = 1  # the lowest protocol version that this program speaks
 VERSION_MAX: Final = 1
+
+OLDER_COPY: Final = "OLDER_COPY"
+BOOTS_KEY: Final = "boots"  # in the metadata of that refusal
+BOOTS_MAX: Final = 2**63 - 1  # that are believed: from there a node still has as many starts before it
+BOOTS_DIGITS_MAX: Final = len(str(BOOTS_MAX))
 
 
 @unique
@@ -56,6 +62,13 @@ class Hello:
     leader_id: NodeId = NodeId("")  # from a server: who leads as far as it knows
     leader_address: str = ""
     endpoints: tuple[Endpoint, ...] = ()  # from a server: the cluster's members
+    boots: int = 0  # from a node: see `Start`
+    nonce: int = 0
+    refilling: bool = False  # it has lost what it acknowledged, and does not count until a leader gave it back
+
+    @property
+    def start(self) -> Start:
+        return Start(self.incarnation, self.boots, self.nonce)
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -75,6 +88,9 @@ def encode_hello(hello: Hello) -> bytes:
         leader_id=hello.leader_id,
         leader_address=hello.leader_address,
         endpoints=[pb.Endpoint(node_id=one.node_id, address=one.address) for one in hello.endpoints],
+        boots=hello.boots,
+        nonce=hello.nonce,
+        refilling=hello.refilling,
     ).SerializeToString()
     frame = encode_frame(FrameKind.HELLO, Method.NONE, 0, body)
     assert len(frame) <= HELLO_BYTES_MAX, (
@@ -111,6 +127,9 @@ def decode_hello(frame: Frame) -> Hello:
         leader_id=NodeId(message.leader_id),
         leader_address=message.leader_address,
         endpoints=tuple(Endpoint(NodeId(one.node_id), one.address) for one in message.endpoints),
+        boots=message.boots,
+        nonce=message.nonce,
+        refilling=message.refilling,
     )
 
 
@@ -119,16 +138,17 @@ def judge_hello(
     theirs: Hello,
     *,
     expected_node_id: NodeId | None = None,
-    expected_incarnation: Incarnation | None = None,
+    known: Start | None = None,
 ) -> Refusal | None:
     """Whether the two may talk: None, or why not. Either side asks with its own Hello first.
 
-    `expected_node_id`: whom a dialer meant to reach. `expected_incarnation`: the one under which the
-    other side's node id is known; another one is a node that lost its disk and must not vote again.
+    `expected_node_id`: whom a dialer meant to reach. `known`: the last start that was met under the other side's node id.
+    Another incarnation is a node that lost its disk and must not vote again, an earlier start one that was put back from
+    an older copy: it must be refilled before it counts.
     """
     if min(ours.version_max, theirs.version_max) < max(ours.version_min, theirs.version_min):
         return _refused("VERSION_UNSUPPORTED", f"{_versions(ours)} and {_versions(theirs)} have no version in common")
-    return _judge_cluster(ours, theirs) or _judge_node(ours, theirs, expected_node_id, expected_incarnation)
+    return _judge_cluster(ours, theirs) or _judge_node(ours, theirs, expected_node_id, known)
 
 
 def _judge_cluster(ours: Hello, theirs: Hello) -> Refusal | None:
@@ -142,9 +162,19 @@ def _judge_cluster(ours: Hello, theirs: Hello) -> Refusal | None:
     return None
 
 
-def _judge_node(
-    ours: Hello, theirs: Hello, expected_node_id: NodeId | None, expected_incarnation: Incarnation | None
-) -> Refusal | None:
+def boots_told(refusal: Refusal, ours: Hello) -> int | None:
+    """How many starts of this node the other side has met, if it refused our Hello for that; None: it did not.
+
+    So it did if it could be right. A node that is refilling has nothing more to learn from it.
+    """
+    digits = refusal.metadata.get(BOOTS_KEY, "") if refusal.reason == OLDER_COPY else ""
+    if ours.refilling or not digits.isdecimal() or len(digits) > BOOTS_DIGITS_MAX:
+        return None
+    boots = int(digits)
+    return boots if ours.boots <= boots <= BOOTS_MAX else None
+
+
+def _judge_node(ours: Hello, theirs: Hello, expected_node_id: NodeId | None, known: Start | None) -> Refusal | None:
     if theirs.role is PeerRole.CLIENT:
         return None
     name = theirs.node_id
@@ -154,10 +184,23 @@ def _judge_node(
         return _refused("NODE_ID_TAKEN", f"both sides say that they are node {name!r}")
     if expected_node_id is not None and name != expected_node_id:
         return _refused("WRONG_NODE", f"node {expected_node_id!r} was expected here, not {name!r}")
-    if expected_incarnation is not None and theirs.incarnation != expected_incarnation:
-        known_as = f"known with incarnation {expected_incarnation:016x}, now it says {theirs.incarnation:016x}"
+    return None if known is None else _judge_start(theirs, known)
+
+
+def _judge_start(theirs: Hello, known: Start) -> Refusal | None:
+    name = theirs.node_id
+    if theirs.incarnation != known.incarnation:
+        known_as = f"known with incarnation {known.incarnation:016x}, now it says {theirs.incarnation:016x}"
         return _refused("NODE_ID_REUSED", f"node {name!r} is {known_as}: a new disk needs a new node id")
-    return None
+    is_same = theirs.start == known
+    if theirs.boots > known.boots or is_same or theirs.refilling or not theirs.boots:
+        return None
+    told = f"its directory says {theirs.boots}" + ("" if theirs.boots < known.boots else ", and means another start")
+    return _refused(
+        OLDER_COPY,
+        f"node {name!r} has started {known.boots} times as far as we know, {told}: was it put back from an older copy?",
+        {"node_id": name, BOOTS_KEY: str(known.boots)},
+    )
 
 
 def _versions(hello: Hello) -> str:
@@ -165,5 +208,5 @@ def _versions(hello: Hello) -> str:
     return f"{speaker} (protocol {hello.version_min} to {hello.version_max})"
 
 
-def _refused(reason: str, message: str) -> Refusal:
-    return Refusal(Code.FAILED_PRECONDITION, reason, message)
+def _refused(reason: str, message: str, metadata: Mapping[str, str] | None = None) -> Refusal:
+    return Refusal(Code.FAILED_PRECONDITION, reason, message, metadata=metadata or {})

@@ -8,7 +8,7 @@ A block encodes to less than BLOCK_BYTES_MAX. Encoded blocks may be joined in th
 any such run. Fields that a newer program added within version 1 are left unread. What comes back has the
 shape of blocks and no more: whether they are an image is for LedgerBuilder to judge.
 
-Measured for 2,048 transfers with ids of 36 characters: 95 KB, encoded in 0.6 ms, decoded in 0.7 ms.
+Measured for 512 transfers with ids of 36 characters: 24 KB, encoded in 0.15 ms, decoded in 0.2 ms.
 """
 
 from array import array
@@ -34,7 +34,7 @@ from bankd.wire.parsing import known, parse
 from bankd.wire.varint import bytes_field, bytes_tag
 
 VERSION: Final = 1
-BLOCK_BYTES_MAX: Final = 1 << 20  # ROWS_MAX transfers, all refused for unknown accounts, with the longest ids: 846 KB
+BLOCK_BYTES_MAX: Final = 256 << 10  # ROWS_MAX transfers, all refused for unknown accounts, with the longest ids: 216 KB
 
 _BLOCK: Final = bytes_tag(pb.Blocks.BLOCKS_FIELD_NUMBER)
 

@@ -20,6 +20,7 @@ from bankd.wire.frames import FLAG_HOPPED, FRAME_BYTES_MAX, Frame, FrameDecoder,
 from bankd.wire.hello import Hello, PeerRole, encode_hello
 from bankd.wire.methods import Method
 from bankd.wire.refusals import decode_refusal
+from tests.node.test_acquaintances import acquaintances
 
 PEER = NodeId("n2")
 PING_EVERY_TICKS = 3
@@ -43,7 +44,7 @@ class Peer:
         self.link = PeerLink(
             PEER,
             environment=attrs.evolve(system_environment(), connect=self._connect, random=Stream(1, "link")),
-            book=Book({PEER: "n2:1"}),
+            book=Book({PEER: "n2:1"}, acquaintances()),
             buffer=ReceiveBuffer(),
             hello=lambda: hello_of("n1"),
             unreachable=self.gone.append,

@@ -1,19 +1,22 @@
 """Whole nodes in one loop: what clients and peers see when things go well and when they do not."""
 
+import itertools
+
 import pytest
 import trio
 
-from bankd.errors import Code, DiskFailed, HandshakeRefused
+from bankd.errors import Code, DiskFailed, HandshakeRefused, Refusal
 from bankd.node.causes import innermost
 from bankd.storage.records import SECTOR_BYTES
 from bankd.types import LINEARIZABLE, Incarnation, NodeId
 from bankd.wire import client_codec as codec
-from bankd.wire.frames import FLAG_HOPPED, FrameKind
+from bankd.wire.frames import FLAG_HOPPED, FrameKind, encode_frame
 from bankd.wire.hello import Hello, PeerRole
 from bankd.wire.methods import Method
-from bankd.wire.refusals import decode_refusal
+from bankd.wire.refusals import decode_refusal, encode_refusal
 from tests.whole.caller import Caller
 from tests.whole.client import CLUSTER
+from tests.whole.scheduler import Process
 from tests.whole.world import ELECTION_TIMEOUT_S, World, address_of, run_world
 
 
@@ -353,3 +356,33 @@ def test_isolated_follower_catches_up_when_it_is_back() -> None:
         assert world.node(lost).replica.ledger.account_count == 50
 
     run_world(scenario)
+
+
+def test_peer_that_turns_everybody_away_as_an_older_copy_is_heeded_once(caplog: pytest.LogCaptureFixture) -> None:
+    """D10: what a broken peer can do. It tells a higher number each time."""
+    n1, broken = NodeId("n1"), NodeId("n3")
+
+    async def scenario(world: World) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(turn_all_away, world, broken)
+            await world.start("n1")
+            await trio.sleep(10 * ELECTION_TIMEOUT_S)
+            node = world.node(n1)
+            assert (node.view.start.boots, node.replica.raft.is_refilling) == (101, True)
+            nursery.cancel_scope.cancel()
+
+    run_world(scenario)
+    assert len([message for message in caplog.messages if message.startswith("begins_anew")]) == 1
+
+
+async def turn_all_away(world: World, name: NodeId) -> None:
+    told = itertools.count(100)
+
+    async def refuse(stream: trio.abc.Stream) -> None:
+        refusal = Refusal(Code.FAILED_PRECONDITION, "OLDER_COPY", "", metadata={"boots": str(next(told))})
+        await stream.receive_some()
+        await stream.send_all(encode_frame(FrameKind.ERROR, Method.NONE, 0, encode_refusal(refusal)))
+        await stream.aclose()
+
+    world.network.power_back(name)
+    await trio.serve_listeners(refuse, await world.network.listen(address_of(name), process=Process(name)))

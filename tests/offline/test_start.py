@@ -17,12 +17,11 @@ from bankd.raft.messages import Configuration, HardState
 from bankd.storage import peers, refill
 from bankd.storage.disk import OsDisk
 from bankd.storage.identity import Identity
-from bankd.storage.peers import PeerSeen
 from bankd.storage.records import Write
 from bankd.storage.refill import Refill, encode_marker, set_aside
 from bankd.storage.segment import Owner, encode_header, parse_header
 from bankd.storage.state_file import STATE_BYTES, Slot, encode_slot
-from bankd.types import ClusterId, Incarnation, NodeId, Term
+from bankd.types import ClusterId, Incarnation, NodeId, Start, Term
 from bankd.wire.entries import encode_configuration
 from tests.offline import directories
 from tests.offline.directories import (
@@ -285,7 +284,7 @@ def test_directory_without_meta_in_which_a_log_was_opened_is_refused(config: Con
 
 def test_every_flipped_bit_of_a_marker_and_of_what_is_known_of_peers_is_found(bank: Path) -> None:
     mark(bank, Refill("it forgot", state_is_void=True, first_sequence=1))
-    seen = {NodeId("n2"): PeerSeen(Incarnation(7), 3)}
+    seen = {NodeId("n2"): Start(Incarnation(7), 3)}
     (bank / peers.NAME).write_bytes(peers.encode_peers(seen))
     report = verify(bank)
     assert report.is_sound

@@ -1,23 +1,28 @@
 """A few real replicas under a test's hand, with the judges looking on.
 
-Nothing moves by itself: messages wait in `messages` and writes at their node until they are moved. Between a replica
+Nothing moves by itself: messages wait in `messages`, writes and what concerns snapshots at their node until they are
+moved. Logs are lists here; snapshots are files, kept by a real keeper on a simulated disk. Between a replica
 and everybody else a test may put a `spoil`: what the replica says then is not what the judges and the others are shown.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import attrs
 import pytest
 
+from bankd.keeper.keeper import Keeper
+from bankd.keeper.restoring import Restored, restore_newest
+from bankd.keeper.work import run_now
 from bankd.ledger.commands import Command, CreateAccount, SubmitTransfers
 from bankd.ledger.queries import GetBalance, GetTransfer, Query
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState
 from bankd.raft.ready import Persist
-from bankd.replica.core import Applied, EntryCodec, Replica
+from bankd.replica.core import Applied, EntryCodec, Replica, SnapshotPolicy
 from bankd.replica.effects import Effects
 from bankd.replica.events import (
     TICKED,
@@ -31,13 +36,27 @@ from bankd.replica.events import (
     ReplyTo,
     WriteCall,
 )
+from bankd.sim.disk import SimDisk
+from bankd.sim.found import Found
 from bankd.sim.judges import Judges, Violation
-from bankd.sim.judges.books import overlay
-from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ReadKind, Request
+from bankd.sim.plan import Balance, Move, Open, OutcomeOf, Plan, ProductOptions, ReadKind, Request
 from bankd.sim.random import Stream
 from bankd.sim.trace import Trace
 from bankd.storage.recovery import Recovered
-from bankd.types import LINEARIZABLE, AccountId, AtLeast, Bounded, LogIndex, NodeId, ReadMode, Stale, Term, TxId
+from bankd.storage.snapshot_store import SnapshotStore
+from bankd.types import (
+    LINEARIZABLE,
+    AccountId,
+    AtLeast,
+    Bounded,
+    ClusterId,
+    LogIndex,
+    NodeId,
+    ReadMode,
+    Stale,
+    Term,
+    TxId,
+)
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, encode_configuration, wrap_command
 from bankd.wire.methods import Method
@@ -49,12 +68,16 @@ TICK_NS = 50_000_000
 MS = 1_000_000
 SECOND = 1_000 * MS
 EVENTS_MAX = 10_000
+CLUSTER = ClusterId(1)
+SNAPSHOTS = Path("/snap")
 
 Spoil = Callable[[NodeId, Effects], Effects]
+Find = Callable[[NodeId, Found], Found]
 
 
-def plan_of(names: Sequence[NodeId] = NAMES) -> Plan:
-    return Plan(seed=1, nodes=tuple(names), clients=2, safety_ns=SECOND)
+def plan_of(names: Sequence[NodeId] = NAMES, *, snapshot_every: int = 100_000) -> Plan:
+    product = ProductOptions(snapshot_every=snapshot_every)
+    return Plan(seed=1, nodes=tuple(names), clients=2, safety_ns=SECOND, product=product)
 
 
 @contextmanager
@@ -77,19 +100,57 @@ def unblamed() -> Iterator[None]:
 
 @attrs.define(eq=False)
 class Node:
-    replica: Replica
-    hard_state: HardState
-    entries: list[Entry]  # on the disk
-    writes: deque[Persist] = attrs.field(factory=deque)
-    running: bool = True
+    """A machine and, while it runs, its process. The log's part of the disk is `hard_state`, `entries`, `base_index`."""
 
-    @property
-    def recovered(self) -> Recovered:
-        return Recovered(self.hard_state, tuple(self.entries))
+    disk: SimDisk
+    hard_state: HardState = attrs.field(factory=HardState)
+    entries: list[Entry] = attrs.field(factory=list)
+    base_index: LogIndex = LogIndex(0)
+    writes: deque[Persist] = attrs.field(factory=deque)
+    posted: deque[Event] = attrs.field(factory=deque)  # by the keeper
+    running: bool = False
+    replica: Replica = attrs.field(init=False)
+    keeper: Keeper = attrs.field(init=False)
+
+    def open_keeper(self) -> tuple[SnapshotStore, Restored | None]:
+        store = SnapshotStore.open(self.disk, SNAPSHOTS, CLUSTER)
+        self.writes.clear()
+        self.posted.clear()
+        self.keeper = Keeper(
+            store, CLUSTER, self.prune, lambda: None, self.posted.append, lambda what, index, words: None
+        )
+        return store, restore_newest(store)
+
+    def lead_on_from(self, restored: Restored) -> None:
+        """Begin the log anew where it does not reach the state that was restored."""
+        index, last_index = restored.snapshot.index, self.base_index + len(self.entries)
+        if last_index < index or (
+            index > self.base_index and self.entries[index - self.base_index - 1].term != restored.snapshot.term
+        ):
+            self.entries, self.base_index = [], index
+            self.hard_state = max(self.hard_state, HardState(restored.snapshot.term), key=lambda state: state.term)
+
+    def prune(self, covered_index: LogIndex) -> int:
+        gone = max(covered_index - self.base_index, 0)
+        del self.entries[:gone]
+        self.base_index = LogIndex(self.base_index + gone)
+        return gone
+
+    def work(self) -> bool:
+        """Do all that waits for the keeper."""
+        worked = False
+        for lane in self.keeper.lanes:
+            while (work := lane.next_work()) is not None:
+                run_now(work)
+                worked = True
+        return worked
 
     def complete_write(self) -> Persist:
         persist = self.writes.popleft()
-        overlay(self.entries, persist.entries)
+        if persist.base is not None:
+            self.entries, self.base_index = [], persist.base.index
+        if persist.entries:
+            self.entries[persist.entries[0].index - self.base_index - 1 :] = persist.entries
         self.hard_state = persist.hard_state or self.hard_state
         return persist
 
@@ -108,12 +169,14 @@ class Judged:
         self.now_ns = 0
         self.messages: deque[PeerMessage] = deque()
         self.spoil: Spoil = lambda node, effects: effects
+        self.find: Find = lambda node, found: found
         self.results: list[object] = []
+        self.idle_keepers: set[NodeId] = set()
         self._seed = seed
         self._operations = 0
         self._marks: dict[ReplyTo, tuple[int, int]] = {}
         self._starts = 0
-        self.nodes: dict[NodeId, Node] = {}
+        self.nodes = {name: Node(SimDisk(Stream(seed, f"disk {name}"))) for name in self.plan.nodes}
         for name in self.plan.nodes:
             self.start(name, HardState(Term(1)), [self._first_entry()])
 
@@ -133,10 +196,19 @@ class Judged:
     # Processes
 
     def start(self, name: NodeId, hard_state: HardState, entries: Sequence[Entry]) -> None:
-        replica = self._make_replica(name, hard_state, entries)
-        node = self.nodes[name] = Node(replica, hard_state, list(entries))
+        """A process starts on a log of these entries, and on the snapshots that are there."""
+        node = self.nodes[name]
+        node.hard_state, node.entries = hard_state, list(entries)
+        node.base_index = LogIndex(entries[0].index - 1) if entries else node.base_index
+        store, restored = node.open_keeper()
+        if restored is not None:
+            node.lead_on_from(restored)
+        node.replica = self._make_replica(name, node, restored, store.covered_index)
+        node.running = True
+        recovered = Recovered(node.hard_state, tuple(node.entries), None, node.base_index)
+        found = Found(recovered, store.snapshots, None if restored is None else restored.snapshot)
         for witness in (self.trace, self.judges):
-            witness.booted(self.now_ns, name, replica, node.recovered)
+            witness.booted(self.now_ns, name, node.replica, self.find(name, found))
 
     def crash(self, name: NodeId, writes_kept: int = 0) -> None:
         """The process ends; so many of its writes under way are on the disk all the same."""
@@ -144,6 +216,7 @@ class Judged:
         for _ in range(min(writes_kept, len(node.writes))):
             node.complete_write()
         node.running = False
+        node.disk.end_process()
         for witness in (self.trace, self.judges):
             witness.ended(self.now_ns, name, "crash")
 
@@ -162,6 +235,7 @@ class Judged:
             witness.turned(self.now_ns, name, node.replica, events, effects)
         self.messages.extend(effects.send_now)
         node.writes.extend(effects.persists)
+        node.keeper.carry_out(effects)
         for reply_to, result in effects.replies:
             self.results.append(result)
             client, operation = self._marks[reply_to]
@@ -182,6 +256,16 @@ class Judged:
         self.messages.extend(persist.then_send)
         self.step(name, Persisted(persist.write_seq))
 
+    def keep(self, name: NodeId) -> bool:
+        """The keeper does what waits for it, and the replica hears of it. Returns whether there was anything."""
+        node = self.nodes[name]
+        worked = name not in self.idle_keepers and node.work()
+        if node.posted:
+            events = list(node.posted)
+            node.posted.clear()
+            self.step(name, *events)
+        return worked
+
     def settle(self) -> None:
         """Deliver and complete until nothing moves."""
         for _ in range(EVENTS_MAX):
@@ -190,7 +274,7 @@ class Judged:
                 self.deliver(self.messages.popleft())
             elif writing:
                 self.complete(writing[0])
-            else:
+            elif not any(self.keep(name) for name, node in self.nodes.items() if node.running):
                 return
         raise AssertionError("the group does not come to rest")
 
@@ -239,15 +323,16 @@ class Judged:
         body = encode_configuration(Configuration(frozenset(self.plan.nodes)), addresses)
         return Entry(LogIndex(1), Term(1), EntryType.CONFIG, body)
 
-    def _make_replica(self, name: NodeId, hard_state: HardState, entries: Sequence[Entry]) -> Replica:
+    def _make_replica(self, name: NodeId, node: Node, restored: Restored | None, covered_index: LogIndex) -> Replica:
         self._starts += 1
         limits = self._obeyed.limits
         raft = Raft(
             node_id=name,
             configuration=Configuration(frozenset(self.plan.nodes)),
-            hard_state=hard_state,
-            entries=entries,
+            hard_state=node.hard_state,
+            entries=node.entries,
             commit_index=LogIndex(1),
+            snapshot=None if restored is None else restored.snapshot,
             options=RaftOptions(
                 heartbeat_ticks=1,
                 election_ticks=ELECTION_TICKS,
@@ -259,16 +344,26 @@ class Judged:
             ),
             random=Stream(self._seed, f"raft {name} {self._starts}"),
         )
-        ledger = Ledger()
-        ledger.skip(LogIndex(1))
+        raft.compact(min(covered_index, raft.compactable_index))
+        ledger, applied = Ledger(), Applied(Term(1), self._first_entry().body)
+        if restored is None:
+            ledger.skip(LogIndex(1))
+        else:
+            ledger, applied = (
+                restored.state.ledger,
+                Applied(restored.snapshot.term, restored.state.header.configuration),
+            )
+        product = self._obeyed.product
         codec = EntryCodec(encode_batch_head, decode_batch)
         return Replica(
             raft=raft,
             ledger=ledger,
-            applied=Applied(Term(1), self._first_entry().body),
+            applied=applied,
             codec=codec,
-            waiting_calls_max=self._obeyed.product.waiting_calls_max,
+            waiting_calls_max=product.waiting_calls_max,
             entry_bytes_max=limits.entry_bytes_max,
+            snapshot_policy=SnapshotPolicy(product.snapshot_every, product.snapshot_every_bytes),
+            snapshot=None if restored is None else restored.snapshot,
         )
 
 

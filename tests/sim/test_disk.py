@@ -63,9 +63,26 @@ def test_sector_is_torn_inside_from_either_end(kept: slice, expected: bytes) -> 
 def test_file_that_was_extended_grows_only_as_far_as_its_sectors_survive() -> None:
     disk, file = disk_with_file()
     file.pwrite(b"b" * 1200, 0)
-    survival: Iterator[bool | slice] = iter([True, slice(7), False])
+    survival: Iterator[bool | slice] = iter([True, slice(7), False, False])
     disk.lose_power(survival.__next__)
     assert disk.copy()[FILE].rstrip(b"\0") == b"b" * 519
+
+
+def test_file_may_have_grown_without_what_was_written_there() -> None:
+    disk, file = disk_with_file(b"a")
+    file.pwrite(b"b" * 1200, 0)
+    survival = iter([False, True, False, True])
+    disk.lose_power(survival.__next__)
+    assert disk.copy()[FILE] == b"a" + bytes(511) + b"b" * 512 + bytes(176)
+
+
+def test_sector_that_was_written_as_it_stands_there_has_nothing_to_lose() -> None:
+    disk, file = disk_with_file(b"a" * 1024)
+    file.pwrite(b"a" * 512 + b"b" * 512, 0)
+    survival = iter([False])
+    disk.lose_power(survival.__next__)
+    assert next(survival, None) is None
+    assert disk.copy()[FILE] == b"a" * 1024
 
 
 def test_drawn_power_losses_show_every_kind_of_survival() -> None:
@@ -100,13 +117,45 @@ def test_name_survives_only_with_its_directory() -> None:
     assert disk.copy() == {FILE: b""}
 
 
-def test_of_changed_names_the_earliest_survive() -> None:
+def test_any_subset_of_changed_names_survives_later_ones_without_earlier_ones() -> None:
     disk, _ = disk_with_file()
     for name in ("a", "b", "c"):
         disk.create(DIRECTORY / name)
-    survival = iter([True, False])
+    survival = iter([True, False, True])
     disk.lose_power(survival.__next__)
-    assert disk.listdir(DIRECTORY) == ["a", "file"]
+    assert disk.listdir(DIRECTORY) == ["a", "c", "file"]
+
+
+@pytest.mark.parametrize(
+    ("survival", "expected"),
+    [
+        ((True, True), ["renamed"]),
+        ((True, False), ["file", "renamed"]),
+        ((False, True), ["file"]),
+        ((False, False), ["file"]),
+    ],
+)
+def test_renamed_file_has_one_name_or_both(survival: tuple[bool, bool], expected: list[str]) -> None:
+    disk, _ = disk_with_file(b"content")
+    disk.rename(FILE, DIRECTORY / "renamed")
+    disk.lose_power(iter(survival).__next__)
+    assert disk.copy() == {DIRECTORY / name: b"content" for name in expected}
+
+
+def test_disk_that_imitates_another_holds_the_same_and_goes_its_own_way() -> None:
+    disk, file = disk_with_file(b"a" * 512)
+    file.pwrite(b"b" * 512, 0)
+    disk.rename(FILE, DIRECTORY / "renamed")
+    lost, kept = (SimDisk(Stream(seed, "disk n1")) for seed in (1, 2))
+    lost.imitate(disk)
+    kept.imitate(disk)
+    lost.lose_power(lose_everything)
+    kept.lose_power(keep_everything)
+    assert lost.copy() == {FILE: b"a" * 512}
+    assert kept.copy() == disk.copy() == {DIRECTORY / "renamed": b"b" * 512}
+    file.sync()
+    disk.lose_power(lose_everything)
+    assert disk.copy() == {FILE: b"b" * 512}
 
 
 def test_unsynced_rename_and_unlink_are_undone() -> None:

@@ -55,6 +55,13 @@ def test_a_cluster_that_keeps_to_tight_limits_passes(seed: int) -> None:
     take_chances(Judged(attrs.evolve(plan_of(FIVE), limits=TIGHT), seed=seed), seed)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cluster_that_takes_snapshots_passes(seed: int) -> None:
+    group = Judged(plan_of(FIVE, snapshot_every=4), seed=seed)
+    take_chances(group, seed)
+    assert all(node.base_index for node in group.nodes.values())
+
+
 def take_chances(group: Judged, seed: int) -> None:
     stream = Stream(seed, "faults")
     for _ in range(STEPS):
@@ -89,6 +96,8 @@ def _one_thing(group: Judged, stream: Stream) -> None:
         group.call(name, _request(stream), client=stream.below(5))
     for _ in range(stream.below(6)):
         _move_something(group, stream)
+    if node.running and stream.chance(300_000):
+        group.keep(name)
 
 
 def _move_something(group: Judged, stream: Stream) -> None:

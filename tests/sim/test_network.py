@@ -3,13 +3,15 @@
 import attrs
 import pytest
 
+from bankd.errors import Refusal
 from bankd.raft.messages import HeartbeatRequest
 from bankd.replica.events import PeerMessage
 from bankd.sim.ask import Ask
 from bankd.sim.network import UNDER_WAY_MAX, Network
 from bankd.sim.plan import NetworkOdds, Storm
 from bankd.sim.queue import Queue
-from bankd.types import Incarnation, LogIndex, NodeId, Term
+from bankd.types import Incarnation, LogIndex, NodeId, Start, Term
+from bankd.wire.hello import Hello, PeerRole, judge_hello
 
 N1, N2, N3 = NODES = tuple(NodeId(name) for name in ("n1", "n2", "n3"))
 S = 1_000_000_000
@@ -21,8 +23,11 @@ class Mailbox:
     """A node that keeps what comes."""
 
     queue: Queue
+    own: Hello
     came: list[tuple[int, int]] = attrs.field(factory=list)  # time, number
     lost_peers: list[NodeId] = attrs.field(factory=list)
+    known: Start | None = None  # of whoever comes
+    turned_away_by: list[tuple[NodeId, str]] = attrs.field(factory=list)
 
     @property
     def numbers(self) -> list[int]:
@@ -33,6 +38,16 @@ class Mailbox:
 
     def lose_peer(self, peer: NodeId) -> None:
         self.lost_peers.append(peer)
+
+    def hello(self) -> Hello:
+        return self.own
+
+    def meet(self, theirs: Hello) -> Refusal | None:
+        return judge_hello(self.own, theirs, known=self.known)
+
+    def turned_away(self, by: NodeId, refusal: Refusal, ours: Hello) -> None:
+        assert ours == self.own
+        self.turned_away_by.append((by, refusal.reason))
 
     def ask(self, ask: Ask) -> None:
         raise AssertionError("nobody asks")
@@ -54,10 +69,14 @@ class Post:
         self.queue.run_until(self.queue.now_ns + ns)
 
 
+def hello(node: NodeId, *, incarnation: int = 1, boots: int = 5) -> Hello:
+    return Hello(PeerRole.PEER, node_id=node, incarnation=Incarnation(incarnation), boots=boots, nonce=7)
+
+
 def post(odds: NetworkOdds = NetworkOdds(), seed: int = 1) -> Post:  # noqa: B008
     queue = Queue()
     network = Network(NODES, odds, seed, queue)
-    boxes = {node: Mailbox(queue) for node in NODES}
+    boxes = {node: Mailbox(queue, hello(node)) for node in NODES}
     for node, box in boxes.items():
         network.attach(node, box)
     return Post(queue, network, boxes)
@@ -165,37 +184,50 @@ def test_full_link_drops_what_does_not_fit_and_says_so_once() -> None:
 
 def test_process_that_ends_is_missed_by_all_who_can_hear() -> None:
     office = post()
-    office.network.joined(N1, Incarnation(1))
+    office.network.joined(N1)
     office.network.cut([(N1, N3)])
     office.network.left(N1)
     office.wait()
     assert (office.boxes[N2].lost_peers, office.boxes[N3].lost_peers) == ([N1], [])
 
 
-@pytest.mark.parametrize(("incarnation", "came"), [(1, [1]), (9, [])])
-def test_another_incarnation_under_a_known_name_is_turned_away(incarnation: int, came: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("own", "came", "reason"),
+    [
+        (hello(N1), [1], None),
+        (hello(N1, boots=6), [1], None),
+        (hello(N1, boots=4), [], "OLDER_COPY"),
+        (hello(N1, incarnation=9), [], "NODE_ID_REUSED"),
+    ],
+)
+@pytest.mark.parametrize("order", [(N1, N2), (N2, N1)])
+def test_whoever_is_not_taken_for_who_it_was_is_told_and_nothing_passes_either_way(
+    own: Hello, came: list[int], reason: str | None, order: tuple[NodeId, NodeId]
+) -> None:
     office = post()
-    for node in NODES:
-        office.network.joined(node, Incarnation(1))
-    office.network.left(N1)
-    office.network.joined(N1, Incarnation(incarnation))
+    office.boxes[N1].own, office.boxes[N2].known = own, hello(N1).start
+    for node in order:
+        office.network.joined(node)
     office.send(1)
     office.send(1, sender=N2, to=N1)
     office.wait()
     assert (office.boxes[N2].numbers, office.boxes[N1].numbers) == (came, came)
+    assert office.boxes[N1].turned_away_by == ([] if reason is None else [(N2, reason)])
+    assert office.boxes[N2].turned_away_by == []
 
 
-def test_process_that_starts_anew_knows_nobody_and_lets_anyone_in() -> None:
+def test_whoever_does_not_run_is_met_when_it_starts() -> None:
     office = post()
-    for node in NODES:
-        office.network.joined(node, Incarnation(1))
-    office.network.left(N1)
-    office.network.joined(N1, Incarnation(9))
+    office.boxes[N2].known = hello(N1, boots=6).start
+    office.network.joined(N1)
+    assert office.boxes[N1].turned_away_by == []
+    office.network.joined(N2)
     office.network.left(N2)
-    office.network.joined(N2, Incarnation(1))
+    office.boxes[N2].known = None
+    office.network.joined(N2)
     office.send(1)
     office.wait()
-    assert office.boxes[N2].numbers == [1]
+    assert (office.boxes[N1].turned_away_by, office.boxes[N2].numbers) == ([(N2, "OLDER_COPY")], [1])
 
 
 def test_draws_of_one_link_do_not_depend_on_the_others() -> None:

@@ -1,5 +1,7 @@
 """What becomes of one node under each fault of its own, seen from outside."""
 
+from collections.abc import Iterator
+
 import attrs
 import pytest
 
@@ -14,10 +16,13 @@ from bankd.sim.plan import (
     FullDisk,
     HungDisk,
     OlderCopy,
+    Plan,
     Rot,
     SlowDisk,
     Wipe,
 )
+from bankd.sim.world import World
+from bankd.types import NodeId
 from tests.sim.worlds import MS, N1, N2, N3, NODES, Notes, S, first_leader, judged, noted, plan
 
 
@@ -99,15 +104,33 @@ def test_slow_disks_that_overlap_add_up_and_end() -> None:
     assert judged(plan(SlowDisk(5 * S, 10 * S, N2, 300 * MS))).acknowledged > 90
 
 
-def test_rotten_log_is_refused_and_the_node_stays_down() -> None:
-    rotten = attrs.evolve(plan(Rot(10 * S, S, N2)), stays_down=frozenset({N2}))
-    for seed in range(20):
-        _, notes = noted(attrs.evolve(rotten, seed=seed))
-        if notes.of(N2, "LOG_DAMAGED"):
-            assert notes.of(N2, "LOG_DAMAGED") == [11 * S]
-            assert notes.of(N2, "boot") == [0]
-            return
-    raise AssertionError("no flipped bit was ever noticed")
+def test_node_with_a_rotten_log_is_refilled_and_votes_again() -> None:  # D04, D05
+    """Of the others the leader is killed then: who is left cannot be elected without it."""
+    rotten = next(seeded for seeded in seeds(Rot(5 * S, S, N2)) if noted(seeded)[1].of(N2, "refilling"))
+    leader = last_leader(rotten, until_ns=12 * S)
+    world, notes = noted(attrs.evolve(rotten, faults=(*rotten.faults, Crash(12 * S, 8 * S, leader, power=False))))
+    assert notes.of(N2, "refilling") == notes.of(N2, "boot")[1:2] == [6 * S]
+    assert_refilled(world, notes, N2, between_s=(6, 12))
+    assert [at_ns for node in NODES for at_ns in notes.of(node, "elected") if 12 * S < at_ns < 20 * S]
+
+
+def seeds(*faults: Fault) -> Iterator[Plan]:
+    return (attrs.evolve(plan(*faults), seed=seed) for seed in range(20))
+
+
+def last_leader(plan: Plan, *, until_ns: int) -> NodeId:
+    _, notes = noted(plan)
+    return [node for at_ns, node, what in notes.lines if what == "elected" and at_ns < until_ns][-1]
+
+
+def assert_refilled(world: World, notes: Notes, node: NodeId, *, between_s: tuple[int, int]) -> None:
+    """Once, and it is a voter like any other in the end, with what all others hold."""
+    [refilled_ns] = notes.of(node, "refilled")
+    first_s, last_s = between_s
+    assert first_s * S < refilled_ns < last_s * S
+    replicas = [machine.process.replica for machine in world._nodes.values() if machine.process is not None]
+    assert [replica.raft.is_refilling for replica in replicas] == [False] * len(NODES)
+    assert len({(replica.ledger.applied_index, replica.ledger.digest) for replica in replicas}) == 1
 
 
 def test_node_with_an_empty_disk_under_an_old_name_is_turned_away_by_all() -> None:
@@ -120,20 +143,41 @@ def test_node_with_an_empty_disk_under_an_old_name_is_turned_away_by_all() -> No
     assert judged(wiped).acknowledged > 90
 
 
-def test_older_copy_is_what_the_node_finds() -> None:
-    notes = _noted_to_restart_with(OlderCopy(10 * S, S, N2, taken_ns=5 * S))
-    assert notes.of(N2, "end") == [10 * S]
-    assert notes.of(N2, "boot") == [0, 11 * S]
-    as_taken = _noted_to_restart_with(Crash(5 * S, S, N2, power=False))
-    as_left = _noted_to_restart_with(Crash(10 * S, S, N2, power=False))
-    assert notes.found[N2].entries == as_taken.found[N2].entries
-    assert len(notes.found[N2].entries) < len(as_left.found[N2].entries)
+def test_wiped_node_stays_outside_when_those_who_knew_it_have_started_again() -> None:  # D09
+    others = (Crash(8 * S, S, N1, power=True), Crash(11 * S, S, N3, power=True))
+    world, notes = noted(attrs.evolve(plan(Wipe(5 * S, S, N2), *others), stays_down=frozenset({N2})))
+    assert (notes.of(N1, "boot"), notes.of(N3, "boot")) == ([0, 9 * S], [0, 12 * S])
+    reached = {
+        node: machine.process.replica.raft.commit_index for node, machine in world._nodes.items() if machine.process
+    }
+    assert reached[N2] == 1
+    assert reached[N1] == reached[N3] > 50
 
 
-def _noted_to_restart_with(fault: Fault) -> Notes:
-    """Until the node started again: nothing mends it."""
-    _, notes = noted(attrs.evolve(plan(fault, seconds=11), stays_down=frozenset({N2})))
-    return notes
+def test_older_copy_of_the_last_start_is_noticed_by_a_leader_and_refilled() -> None:  # D10
+    put_back = plan(OlderCopy(10 * S, S, N2, taken_ns=5 * S))
+    world, notes = noted(put_back)
+    _, as_taken = noted(plan(Crash(5 * S, S, N2, power=False)))
+    _, as_left = noted(plan(Crash(10 * S, S, N2, power=False)))
+    assert notes.found[N2][1].recovered.entries == as_taken.found[N2][1].recovered.entries
+    assert len(notes.found[N2][1].recovered.entries) < len(as_left.found[N2][1].recovered.entries)
+    [restarted_ns, noticed_ns] = notes.of(N2, "end")
+    assert 10 * S == restarted_ns < 11 * S < noticed_ns
+    assert notes.of(N2, "refilling") == notes.of(N2, "boot")[2:] == [noticed_ns + SUPERVISOR_NS]
+    assert_refilled(world, notes, N2, between_s=(12, 14))
+
+
+@pytest.mark.parametrize("copied_starts", [1, 2])
+def test_older_copy_of_an_earlier_start_is_noticed_by_all_and_refilled(copied_starts: int) -> None:  # D10
+    """The third start runs on; a copy of the second then says three, and of the first two."""
+    restarts = [Crash(at_s * S, S, N2, power=False) for at_s in (3, 6)]
+    others = [Crash(8 * S, S, N1, power=True), Crash(10 * S, S, N3, power=True)]
+    put_back = OlderCopy(13 * S, S, N2, taken_ns=(3 * copied_starts - 1) * S)
+    world, notes = noted(plan(*restarts, *others, put_back))
+    assert notes.of(N2, "boot") == [0, 4 * S, 7 * S, 14 * S, 15 * S]
+    assert [found.recovered.boots for found in notes.found[N2]] == [1, 2, 3, copied_starts + 1, 4]
+    assert notes.of(N2, "refilling") == [15 * S]
+    assert_refilled(world, notes, N2, between_s=(15, 17))
 
 
 def test_clock_jumps_show_in_no_tick() -> None:

@@ -32,7 +32,7 @@ nodes n1 n2 n3
 clients 3
 safety 40s
 product heartbeat=100ms election_timeout=1s segment_bytes=65536 waiting_calls_max=1000 snapshot_every=100000 snapshot_every_bytes=67108864
-limits entry_bytes_max=1048576 append_bytes_max=1048576 inflight_messages_max=64 inflight_bytes_max=16777216 uncommitted_bytes_max=67108864 reads_waiting_max=1024
+limits entry_bytes_max=1048576 append_bytes_max=1048576 inflight_messages_max=64 inflight_bytes_max=16777216 uncommitted_bytes_max=67108864 reads_waiting_max=1024 snapshot_chunk_bytes=524288
 network delay_min=100us delay_max=5ms loss_max=0ppm duplicate_max=0ppm reorder_max=0ppm
 disk write_max=100us sync_max=2ms slow_sync=0ppm
 traits n1 drift=-20ppm wall_offset=-3s turn=1ms

@@ -6,7 +6,20 @@ from typing import get_args
 
 import pytest
 
-from bankd.sim.plan import ClockJump, Crash, FailingDisk, Fault, FullDisk, Move, OlderCopy, Open, Plan, Rot, Wipe
+from bankd.sim.plan import (
+    ClockJump,
+    Crash,
+    FailingDisk,
+    Fault,
+    FullDisk,
+    Move,
+    OlderCopy,
+    Open,
+    Partition,
+    Plan,
+    Rot,
+    Wipe,
+)
 from bankd.sim.swarm import draw
 from tests.sim.worlds import MS, S, judged
 
@@ -75,6 +88,23 @@ def test_node_is_emptied_only_where_no_other_process_ends() -> None:
     wiped = [plan for plan in PLANS if any(isinstance(fault, Wipe) for fault in plan.faults)]
     assert wiped != []
     assert not any(isinstance(fault, ENDS_A_PROCESS) for plan in wiped for fault in plan.faults)
+
+
+def test_two_thirds_of_the_runs_take_snapshots() -> None:
+    every = Counter(plan.product.snapshot_every for plan in PLANS)
+    assert set(every) == {3, 10, 30, 100, 300, 100_000}
+    assert 40 <= every[100_000] <= 90
+    assert {plan.limits.snapshot_chunk_bytes for plan in PLANS} == {500, 4_000, 512 << 10}
+
+
+def test_in_many_runs_with_snapshots_somebody_is_away_for_long() -> None:
+    away = [plan for plan in PLANS if any(is_absence(fault) for fault in plan.faults)]
+    assert len(away) >= 80
+    assert sum(plan.product.snapshot_every <= 30 for plan in away) >= 70
+
+
+def is_absence(fault: Fault) -> bool:
+    return isinstance(fault, Crash | Partition) and 20 * S // 6 <= fault.for_ns <= 10 * S
 
 
 def test_ids_are_used_again_with_the_same_and_with_other_fields() -> None:

@@ -9,11 +9,12 @@ from bankd.errors import Code, LogDamaged, Refusal
 from bankd.ledger.commands import TransferRecord, TransfersDone
 from bankd.ledger.queries import NotFound, TransferFound
 from bankd.replica.effects import AGE_UNKNOWN_MS, ReadDone
+from bankd.replica.events import SnapshotFailed
 from bankd.sim.judges import Violation
 from bankd.sim.trace import CLIENTS, WORLD, Trace
 from bankd.sim.trace_columns import WIDTH, text
 from bankd.types import LogIndex, NodeId, TimeNs, TransferStatus, TxId
-from tests.sim.judged import MS, N1, N2, N3, SECOND, A, B, Judged, balance, move, opening
+from tests.sim.judged import MS, N1, N2, N3, SECOND, A, B, Judged, balance, move, opening, plan_of
 
 SEVEN = tuple(NodeId(f"n{number}") for number in range(1, 8))
 TRANSFER = TransferRecord(TxId("t1"), A, B, 30, TransferStatus.COMMITTED_INSUFFICIENT_FUNDS, LogIndex(9), TimeNs(0))
@@ -62,6 +63,41 @@ def test_every_kind_of_event_has_its_words() -> None:
         "leader@3 (elected)",
     ):
         assert expected in shown, expected
+
+
+def test_every_step_of_a_snapshot_has_its_line() -> None:
+    group = Judged(plan_of(snapshot_every=5))
+    group.elect(N1)
+    for account in (A, B):
+        group.ask(N1, opening(account, 100))
+    group.crash(N3)
+    for number in range(20):
+        group.ask(N1, move(f"t{number}", 1))
+    group.restart(N3)
+    for _ in range(3):
+        group.beat(N1)
+    group.crash(N3)
+    group.restart(N3)
+    shown = words(group)
+    index = next(line for line in shown if line.startswith("received snapshot")).split()[2]
+    for expected in (
+        f"begin snapshot {index}",
+        f"sealed snapshot {index} (",
+        f"ask for receipt of snapshot {index} @2 -> n3",
+        "has 0 bytes of it @2 -> n1",
+        f"send snapshot {index} bytes 0..",
+        f"received snapshot {index} (",
+        f" anew behind {index}",
+        f"boot snapshot {index} log {index}..",
+    ):
+        assert any(expected in line for line in shown), expected
+
+
+def test_a_snapshot_that_was_given_up_says_why() -> None:
+    group = a_run()
+    group.nodes[N2].replica.snapshots.under_way = True
+    group.step(N2, SnapshotFailed("no room"))
+    assert words(group)[-1] == "gave up its snapshot: no room"
 
 
 def test_events_stand_in_the_column_of_their_node() -> None:

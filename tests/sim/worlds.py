@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import attrs
 
 from bankd.errors import NodeError
-from bankd.raft.ready import Role, RoleChanged
+from bankd.raft.ready import Refilled, Role, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, Result
 from bankd.replica.events import Event
+from bankd.sim.found import Found
 from bankd.sim.judges import Judges
 from bankd.sim.plan import Fault, Move, Open, Operation, Plan, Request
 from bankd.sim.trace import Trace
 from bankd.sim.world import Outcome, World, run
-from bankd.storage.recovery import Recovered
 from bankd.types import AccountId, NodeId, TxId
 
 S = 1_000_000_000
@@ -53,21 +53,25 @@ class Notes:
 
     lines: list[tuple[int, NodeId, str]] = attrs.field(factory=list)
     turns: list[tuple[int, NodeId, Sequence[Event]]] = attrs.field(factory=list)
-    found: dict[NodeId, Recovered] = attrs.field(factory=dict)  # by the last start
+    found: dict[NodeId, list[Found]] = attrs.field(factory=dict)  # by each start
 
     def of(self, node: NodeId, what: str) -> list[int]:
         """When this happened to a node."""
         return [at_ns for at_ns, other, noted in self.lines if (other, noted) == (node, what)]
 
-    def booted(self, now_ns: int, node: NodeId, replica: Replica, recovered: Recovered) -> None:
+    def booted(self, now_ns: int, node: NodeId, replica: Replica, found: Found) -> None:
         self.lines.append((now_ns, node, "boot"))
-        self.found[node] = recovered
+        if replica.raft.is_refilling:
+            self.lines.append((now_ns, node, "refilling"))
+        self.found.setdefault(node, []).append(found)
 
     def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
         self.turns.append((now_ns, node, events))
         for event in effects.events:
             if isinstance(event, RoleChanged) and event.role is Role.LEADER:
                 self.lines.append((now_ns, node, "elected"))
+            elif isinstance(event, Refilled):
+                self.lines.append((now_ns, node, "refilled"))
 
     def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
         self.lines.append((now_ns, node, "durable"))

@@ -1,13 +1,11 @@
-"""Power is lost at every operation, and any part of what was not synced is lost with it.
+"""Histories of any kind, and chains of crashes and failures: drawn, where crash points (test_crash_points.py) are enumerated.
 
 The judge is always the same: the log that is read back is what some number of whole batches amount to, no fewer than
 were synced and no more than were written; and it goes on from there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,138 +88,6 @@ class Run:
             assert recovered.torn is None
 
 
-SURVIVAL: dict[str, Survives] = {
-    "nothing unsynced survives": surviving(0),
-    "everything unsynced survives": surviving(100),
-    "half of it survives": surviving(50),
-    "most of it survives": surviving(90),
-}
-
-
-@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
-@pytest.mark.parametrize("short_write_bytes", [None, 0, 1, 30, 77, 600, 10_000])
-def test_power_lost_at_every_operation_of_a_history(survives: Survives, short_write_bytes: int | None) -> None:
-    operation = 1
-    while True:
-        run = Run(long_history())
-        run.disk.short_write_bytes = short_write_bytes
-        if not run.write_until(operation):
-            break
-        run.disk.lose_power(survives)
-        kept = run.check(reopen(run.disk, DIRECTORY))
-        run.check_goes_on(kept)
-        operation += 1
-    assert operation > 40, "the history was expected to roll several times"
-
-
-def every_power_loss(stopped: Callable[[int], Run]) -> Iterator[Run]:
-    """Give what every power loss leaves of a run that has stopped: all subsets of what was not synced where these are
-    few; and drawn losses, which tear sectors. `stopped(seed)` makes the run anew."""
-    questions = count()
-    stopped(0).disk.lose_power(lambda: next(questions) >= 0)
-    asked = next(questions)
-    if asked <= 5:
-        for subset in all_subsets(asked):
-            run = stopped(0)
-            run.disk.lose_power(iter(subset).__next__)
-            yield run
-    for seed in range(8):
-        run = stopped(seed)
-        run.disk.lose_power()
-        yield run
-
-
-def test_every_power_loss_at_every_operation_of_appending_rolling_and_replacing() -> None:
-    operation, losses = 0, 0
-    reached = True
-    while reached:
-        operation += 1
-
-        def stopped(seed: int, operation: int = operation) -> Run:
-            nonlocal reached
-            run = Run(long_history(), seed=seed)
-            reached = run.write_until(operation)
-            return run
-
-        for run in every_power_loss(stopped):
-            run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
-            losses += 1
-    assert losses > 10 * operation > 600
-
-
-@pytest.mark.parametrize(
-    "torn", [(True, False, True, False, True), (False, True, True, False, False), (slice(40), *[True] * 4)]
-)
-def test_every_power_loss_at_every_operation_of_cutting_off_a_torn_tail(torn: Sequence[bool | slice]) -> None:
-    operation, reached = 0, True
-    while reached:
-        operation += 1
-
-        def stopped(seed: int, operation: int = operation) -> Run:
-            nonlocal reached
-            run = run_that_loses_power_in_its_last_batch(torn, seed=seed)
-            run.disk.crash_in(operation)
-            try:
-                reopen(run.disk, DIRECTORY)
-            except PowerLost:
-                reached = True
-            else:
-                reached = False
-            return run
-
-        for run in every_power_loss(stopped):
-            assert run.check(reopen(run.disk, DIRECTORY)) == 1
-            run.check_goes_on(1)
-    assert operation > 7
-
-
-@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
-def test_process_killed_at_every_operation_then_power_lost_after_the_restart(survives: Survives) -> None:
-    """What a restarted node answers from the page cache must be durable: it may acknowledge it."""
-    operation = 1
-    while True:
-        run = Run(long_history())
-        if not run.write_until(operation):
-            break
-        run.disk.end_process()
-        run.synced = run.check(reopen(run.disk, DIRECTORY))
-        run.disk.lose_power(survives)
-        run.check(reopen(run.disk, DIRECTORY))
-        operation += 1
-
-
-def test_process_killed_at_every_operation_goes_on_and_then_loses_power() -> None:
-    """What the next process builds on, a seal that was never synced for one, must be as durable as what it writes."""
-    operation = 1
-    while True:
-        run = Run(long_history())
-        if not run.write_until(operation):
-            break
-        run.disk.end_process()
-        run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
-        operation += 1
-
-
-@pytest.mark.parametrize("survives", SURVIVAL.values(), ids=SURVIVAL)
-def test_power_lost_again_at_every_operation_of_the_recovery(survives: Survives) -> None:
-    rolls_and_tears = (8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 30)
-    for first in rolls_and_tears:
-        second = 1
-        while True:
-            run = Run(long_history())
-            assert run.write_until(first)
-            run.disk.lose_power(surviving(50))
-            run.disk.crash_in(second)
-            try:
-                reopen(run.disk, DIRECTORY)
-            except PowerLost:
-                run.disk.lose_power(survives)
-                run.check_goes_on(run.check(reopen(run.disk, DIRECTORY)))
-                second += 1
-            else:
-                break
-
-
 def run_that_loses_power_in_its_last_batch(survival: Sequence[bool | slice], *, seed: int = 7) -> Run:
     """Each item says what becomes of one sector of that batch."""
     body = b"a" * 500 + bytes(1200) + b"b" * 500  # one of its sectors is zero by content
@@ -236,26 +102,6 @@ def run_that_loses_power_in_its_last_batch(survival: Sequence[bool | slice], *, 
     run.disk.lose_power(left.pop)
     assert not left, "the batch was expected to have one sector for each item"
     return run
-
-
-def test_any_subset_of_the_last_batch_survives() -> None:
-    """Later sectors kept, earlier ones lost, and the other way round (OSDI'14, Pillai et al.)."""
-    for subset in all_subsets(5):
-        run = run_that_loses_power_in_its_last_batch(subset)
-        kept = run.check(reopen(run.disk, DIRECTORY))
-        assert kept == 2 or not all(subset), "nothing was lost, so nothing may be cut"
-        run.check_goes_on(kept)
-
-
-@pytest.mark.parametrize("torn", range(5))
-def test_any_sector_of_the_last_batch_is_torn_inside_and_any_others_survive(torn: int) -> None:
-    """Written from its front or from its back, up to some byte."""
-    for cut in (1, 2, 20, 33, 34, 57, 100, 300, 509, 510, 511):
-        for part in (slice(cut), slice(cut, None)):
-            for others in all_subsets(4):
-                run = run_that_loses_power_in_its_last_batch([*others[:torn], part, *others[torn:]])
-                assert run.check(reopen(run.disk, DIRECTORY)) == 1
-                run.check_goes_on(1)
 
 
 @settings(deadline=None, max_examples=150)

@@ -11,7 +11,7 @@ from bankd.storage.data_dir import DataDir
 from bankd.storage.snapshot_draft import SYNC_BYTES
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged
 from bankd.storage.snapshot_reader import SnapshotReader
-from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
 from bankd.types import ClusterId, Incarnation, NodeId
 from tests.storage.histories import LoggedDisk, new_disk
 from tests.storage.test_snapshot_files import (
@@ -232,6 +232,15 @@ def test_snapshot_that_changed_since_it_was_listed_does_not_open() -> None:
     save(SnapshotStore.open(disk, SNAP, CLUSTER), 5, [b"other"])
     with pytest.raises(SnapshotDamaged, match=r"expected SnapshotRef\("):
         store.open_snapshot(ref)
+
+
+def test_snapshot_that_was_deleted_since_it_was_listed_is_gone_and_no_failure_of_the_disk() -> None:
+    disk = disk_with(5, 9)
+    store = open_store(disk)
+    oldest = store.snapshots[-1]
+    save(store, 12)
+    with pytest.raises(SnapshotGone):
+        store.open_snapshot(oldest)
 
 
 def test_snapshot_of_another_cluster_is_refused() -> None:

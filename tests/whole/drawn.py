@@ -20,7 +20,7 @@ from tests.whole.faults import Faults
 from tests.whole.misfortune import Misfortune
 from tests.whole.verdict import judge
 from tests.whole.workload import Workload
-from tests.whole.world import PATIENT, Settings, World, run
+from tests.whole.world import NEVER, PATIENT, Settings, World, run
 
 RUN_S: Final = 30.0
 SAFETY_S: Final = 25.0  # of them faults; then all is mended
@@ -107,6 +107,7 @@ def settings_of(seed: int) -> Settings:
             sync_ns_max=stream.pick((2_000_000, 10_000_000, 30_000_000)), slow_sync_ppm=stream.pick((0, 10_000))
         ),
         clock_rates={name: 1 + stream.between(-DRIFT_PPM_MAX, DRIFT_PPM_MAX) / 1e6 for name in names if drifts},
+        snapshot_every=stream.pick((NEVER, 40, 5)),
     )
 
 

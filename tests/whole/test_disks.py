@@ -125,3 +125,65 @@ async def test_voter_with_an_empty_disk_is_no_voter_any_more(  # D09
     assert cluster.leaders() == [], f"{other} alone is no majority, and the empty one must not make it one"
     cluster.lost.add(wiped)
     await faults.kill(wiped)
+
+
+async def test_voter_with_an_empty_disk_stays_outside_after_the_others_restarted(  # D09
+    cluster: World, faults: Faults, client: RecordedClient
+) -> None:
+    await open_two(client)
+    wiped, other = cluster.followers()
+    leader = await cluster.wait_leader()
+    await faults.kill(wiped)
+    cluster.hosts[wiped].disk.wipe()
+    await faults.lose_power(leader, other)
+    await cluster.start()
+    assert isinstance(await client.move("a", "b", 1), Moved)
+    assert cluster.node(wiped).replica.ledger.account_count == 0, "nobody speaks to it"
+    cluster.lost.add(wiped)
+    await faults.kill(wiped)
+
+
+async def test_directory_put_back_from_an_older_copy_is_refilled_under_another_leader(  # D10
+    cluster: World, faults: Faults, client: RecordedClient
+) -> None:
+    """What it acknowledged since, it acknowledged to a leader that is gone."""
+    await open_two(client)
+    old, other = cluster.followers()
+    leader = await cluster.wait_leader()
+    host = cluster.hosts[old]
+    await faults.kill(old)
+    copy = host.disk.copy()
+    await cluster.start(old)
+    await trio.sleep(ELECTION_TIMEOUT_S)  # until the others have met it, and noted that
+    await faults.kill(other)
+    for _ in range(20):
+        assert isinstance(await client.move("a", "b", 1), Moved)
+    await faults.kill(old, leader)
+    host.disk.restore(copy)
+    await cluster.start(leader, other)
+    new = await cluster.wait_leader()
+    await faults.kill(new)
+    await cluster.start(old)
+    await trio.sleep(5 * ELECTION_TIMEOUT_S)
+    assert cluster.leaders() == [], "it gives no vote that a leader could be made of"
+    assert cluster.node(old).replica.raft.is_refilling
+    await cluster.start(new)
+    await cluster.wait_until(lambda: not cluster.node(old).replica.raft.is_refilling)
+    await faults.kill(new)
+    assert isinstance(await client.move("a", "b", 1, timeout_s=10.0), Moved)
+
+
+async def test_directory_put_back_from_a_copy_of_its_last_start_is_refilled_by_who_remembers(  # D10
+    cluster: World, faults: Faults, client: RecordedClient
+) -> None:
+    await open_two(client)
+    old = cluster.followers()[0]
+    host = cluster.hosts[old]
+    copy = host.disk.copy()
+    for _ in range(20):
+        assert isinstance(await client.move("a", "b", 1), Moved)
+    await faults.kill(old)
+    host.disk.restore(copy)
+    await cluster.start(old)
+    await cluster.wait_until(lambda: cluster.hosts[old].running and cluster.node(old).view.start.boots == 3)
+    await cluster.wait_until(lambda: not cluster.node(old).replica.raft.is_refilling)

@@ -2,22 +2,29 @@
 
 The cluster is given time to make progress and to agree; then the power goes off everywhere, and what a majority of
 the disks kept must account for every answer that anybody was given. Invariants are named as in docs/contract.md.
+
+What the logs no longer hold, because snapshots cover it, is taken from the snapshot that reaches furthest: the nodes
+agree on the state that follows from it, and the witness judges every answer without it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import attrs
 import trio
 
 from bankd.boot import open_disk
 from bankd.history.findings import Report
 from bankd.history.records import Conflict, Move, Moved, Open, Opened, Record, Refused
 from bankd.history.witness import examine
+from bankd.keeper.restoring import Restored
 from bankd.ledger.commands import CreateAccount, SubmitTransfers
 from bankd.ledger.queries import AccountsPage, ListAccounts
 from bankd.raft.messages import Entry, EntryType
+from bankd.storage.recovery import Recovered
 from bankd.types import ROW_ID_CONFLICT, LogIndex, TransferStatus
 from bankd.wire.entries import decode_batch
 from tests.ledger.naive_bank import NaiveBank
+from tests.whole.bank import bank_of
 from tests.whole.faults import Faults
 from tests.whole.host import Host
 from tests.whole.world import ELECTION_TIMEOUT_S, PATIENCE_S, World
@@ -41,9 +48,12 @@ async def judge(world: World, faults: Faults) -> Report:
     balances = _balances(world)
     commit_index = max(node.replica.raft.commit_index for node in world.running())
     await faults.lose_power(*world.node_ids)
-    bank = NaiveBank()
-    for entry in _committed_entries(world, commit_index):
-        _replay(bank, entry)
+    disks = [_what_is_on(host) for host in world.hosts.values()]
+    furthest = max(disks, key=lambda disk: disk.covered_index)
+    bank = NaiveBank() if furthest.restored is None else bank_of(furthest.restored.state.ledger)
+    for entry in _committed_entries(disks, commit_index):
+        if entry.index > furthest.covered_index:
+            _replay(bank, entry)
     assert bank.balances == balances, "S3: the nodes' balances are not those of the log"
     assert sum(balances.values()) == 0, f"M1: the balances sum up to {sum(balances.values())}"
     assert min(balance for account, balance in balances.items() if account[0] != "@") >= 0, "M2: a balance below 0"
@@ -88,22 +98,38 @@ def _balances(world: World) -> dict[str, int]:
     return {record.account: record.balance for record in page.records}
 
 
-def _committed_entries(world: World, commit_index: LogIndex) -> list[Entry]:
-    """S1: each committed entry is on a majority of the disks, and the same on each."""
-    logs = [_entries_on_disk(host) for host in world.hosts.values()]
-    committed = []
-    for index in range(1, commit_index + 1):
-        copies = [log[index - 1] for log in logs if len(log) >= index]
-        held = max(copies.count(copy) for copy in copies) if copies else 0
-        assert held > len(logs) // 2, f"S1: entry {index} of {commit_index} is on {held} of {len(logs)} disks"
-        committed.append(max(copies, key=copies.count))
-    return committed
+@attrs.frozen
+class Kept:
+    """What a disk holds: a state, or none, and the log."""
+
+    restored: Restored | None
+    log: Recovered
+
+    @property
+    def covered_index(self) -> LogIndex:
+        return LogIndex(0) if self.restored is None else self.restored.snapshot.index
+
+    def holds(self, index: LogIndex) -> bool:
+        return self.log.base_index < index <= self.log.last_index
 
 
-def _entries_on_disk(host: Host) -> list[Entry]:
+def _what_is_on(host: Host) -> Kept:
     opened = open_disk(host.config, host.disk, lambda: 1)
     opened.close()
-    return list(opened.recovered.entries)
+    return Kept(opened.restored, opened.recovered)
+
+
+def _committed_entries(disks: Sequence[Kept], commit_index: LogIndex) -> list[Entry]:
+    """S1: each committed entry is on a majority of the disks, and the same on each, or covered there by a snapshot."""
+    committed = []
+    for index in map(LogIndex, range(1, commit_index + 1)):
+        copies = [disk.log.entry_at(index) for disk in disks if disk.holds(index)]
+        covered = sum(not disk.holds(index) and disk.covered_index >= index for disk in disks)
+        held = covered + max(map(copies.count, copies), default=0)
+        assert held > len(disks) // 2, f"S1: entry {index} of {commit_index} is on {held} of {len(disks)} disks"
+        if copies:
+            committed.append(max(copies, key=copies.count))
+    return committed
 
 
 def _replay(bank: NaiveBank, entry: Entry) -> None:

@@ -38,6 +38,7 @@ from tests.whole.trace import Trace
 
 NODES: Final = tuple(NodeId(f"n{number}") for number in (1, 2, 3))
 SEGMENT_BYTES: Final = 64 * 1024
+NEVER: Final = 1_000_000_000
 HEARTBEAT_S: Final = 0.1
 ELECTION_TIMEOUT_S: Final = 1.0
 PATIENCE_S: Final = 10 * ELECTION_TIMEOUT_S  # V1
@@ -57,6 +58,7 @@ class Settings:
     disk: DiskOdds = attrs.field(factory=DiskOdds)
     limits: LimitsSection = LIMITS
     clock_rates: Mapping[NodeId, float] = attrs.field(factory=dict)
+    snapshot_every: int = NEVER  # log entries
 
 
 class World:
@@ -193,7 +195,9 @@ def config_of(node_id: NodeId, settings: Settings) -> Config:
         cluster=ClusterSection(name=CLUSTER, bootstrap={name: address_of(name) for name in names}),
         listen=ListenSection(address=address_of(node_id), advertise=address_of(node_id)),
         raft=RaftSection(heartbeat_s=HEARTBEAT_S / rate, election_timeout_s=ELECTION_TIMEOUT_S / rate),
-        storage=StorageSection(segment_size_bytes=SEGMENT_BYTES, min_free_bytes=2**20),
+        storage=StorageSection(
+            segment_size_bytes=SEGMENT_BYTES, snapshot_every=settings.snapshot_every, min_free_bytes=2**20
+        ),
         limits=settings.limits,
     )
 

@@ -78,6 +78,9 @@ hellos = st.builds(
     leader_id=text,
     leader_address=text,
     endpoints=st.lists(st.builds(Endpoint, text, text), max_size=3).map(tuple),
+    boots=u64,
+    nonce=u64,
+    refilling=st.booleans(),
 )
 
 refusals = st.builds(

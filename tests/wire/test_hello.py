@@ -7,11 +7,21 @@ from hypothesis import strategies as st
 
 from bankd.errors import Code, HandshakeRefused, ProtocolError, Refusal
 from bankd.pb import wire_pb2 as pb
-from bankd.types import ClusterId, Incarnation, NodeId
+from bankd.types import ClusterId, Incarnation, NodeId, Start
 from bankd.wire.frames import HELLO_BYTES_MAX, FrameDecoder, FrameKind, encode_frame
-from bankd.wire.hello import MAGIC, Endpoint, Hello, PeerRole, decode_hello, encode_hello, judge_hello
+from bankd.wire.hello import (
+    BOOTS_MAX,
+    MAGIC,
+    Endpoint,
+    Hello,
+    PeerRole,
+    boots_told,
+    decode_hello,
+    encode_hello,
+    judge_hello,
+)
 from bankd.wire.methods import Method
-from bankd.wire.refusals import encode_refusal
+from bankd.wire.refusals import decode_refusal, encode_refusal
 from tests.wire.strategies import hellos
 
 N1 = Hello(PeerRole.PEER, "main", ClusterId(7), NodeId("n1"), Incarnation(0xA1))
@@ -68,8 +78,55 @@ def test_judgement_on_a_hello(ours: Hello, theirs: Hello, expected: str | None) 
 
 def test_node_with_another_incarnation_than_the_known_one_is_refused() -> None:
     """D09, R14: a node that lost its disk is not the voter that it was."""
-    assert judge_hello(N1, N2, expected_incarnation=Incarnation(0xA2)) is None
-    assert reason(judge_hello(N1, N2, expected_incarnation=Incarnation(0xB2))) == "NODE_ID_REUSED"
+    assert judge_hello(N1, N2, known=Start(Incarnation(0xA2))) is None
+    for theirs in (N2, attrs.evolve(N2, refilling=True)):
+        assert reason(judge_hello(N1, theirs, known=Start(Incarnation(0xB2)))) == "NODE_ID_REUSED"
+
+
+@pytest.mark.parametrize(
+    ("boots", "nonce", "refilling", "expected"),
+    [
+        (5, 77, False, None),  # the same process connects again
+        (6, 78, False, None),
+        (5, 78, False, "OLDER_COPY"),  # the first start of a copy that was taken before this one
+        (4, 78, False, "OLDER_COPY"),
+        (4, 77, False, "OLDER_COPY"),
+        (4, 78, True, None),
+        (5, 78, True, None),
+        (0, 0, False, None),  # a program that does not say it
+    ],
+)
+def test_start_before_the_last_known_one_is_an_older_copy(
+    boots: int, nonce: int, refilling: bool, expected: str | None
+) -> None:  # D10
+    theirs = attrs.evolve(N2, boots=boots, nonce=nonce, refilling=refilling)
+    refusal = judge_hello(N1, theirs, known=Start(N2.incarnation, 5, 77))
+    assert reason(refusal) == expected
+    if refusal is not None:
+        assert "node 'n2' has started 5 times as far as we know, its directory says" in refusal.message
+        assert boots_told(decode_refusal(encode_refusal(refusal)), theirs) == 5
+
+
+@pytest.mark.parametrize("metadata", [{}, {"boots": ""}, {"boots": "x"}, {"boots": "-1"}, {"boots": "9" * 5000}])
+def test_refusal_without_a_number_tells_none(metadata: dict[str, str]) -> None:
+    assert boots_told(Refusal(Code.FAILED_PRECONDITION, "OLDER_COPY", "", metadata=metadata), N2) is None
+
+
+@pytest.mark.parametrize(
+    ("refilling", "told", "believed"),
+    [
+        (False, 5, True),
+        (False, 4, False),  # this node has started more often than that
+        (False, BOOTS_MAX, True),
+        (False, BOOTS_MAX + 1, False),
+        (True, 5, False),
+    ],
+)
+def test_number_of_starts_is_believed_only_where_it_can_be_true(refilling: bool, told: int, believed: bool) -> None:
+    refusal = Refusal(Code.FAILED_PRECONDITION, "OLDER_COPY", "", metadata={"boots": str(told)})
+    ours = attrs.evolve(N2, boots=5, refilling=refilling)
+    assert boots_told(refusal, ours) == (told if believed else None)
+    assert boots_told(attrs.evolve(refusal, reason="WRONG_NODE"), ours) is None
 
 
 def test_dialer_that_reaches_another_node_than_it_meant_refuses() -> None:

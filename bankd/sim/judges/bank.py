@@ -64,6 +64,8 @@ class Bank:
         self.touched: dict[LogIndex, list[AccountId]] = {}
         self.accounts: dict[AccountId, Balances] = {}
         self.transfers: dict[TxId, TransferRecord] = {}
+        self.entries_bytes = [0]  # by index: of the bodies up to there
+        self._configurations: list[tuple[LogIndex, bytes]] = []
         self._requests: dict[TxId, tuple[AccountId, int, AccountCreated]] = {}
         self._good_ids: set[str] = set()
         self._touching: list[AccountId] = []
@@ -77,6 +79,9 @@ class Bank:
         Raises UnknownEntryVersion: so would every node (K14).
         """
         self.applied_index = entry.index
+        self.entries_bytes.append(self.entries_bytes[-1] + len(entry.body))
+        if entry.type is EntryType.CONFIG:
+            self._configurations.append((entry.index, entry.body))
         if entry.type is not EntryType.COMMANDS:
             return
         batch = decode_batch(entry.body)
@@ -94,6 +99,11 @@ class Bank:
         balances = self.accounts.get(account)
         place = bisect_right(balances.indexes, index) if balances else 0
         return balances.amounts[place - 1] if balances and place else None
+
+    def configuration(self, index: LogIndex) -> bytes | None:
+        """The newest up to `index`, as the body of its entry."""
+        place = bisect_right(self._configurations, index, key=lambda known: known[0])
+        return self._configurations[place - 1][1] if place else None
 
     def created_index(self, account: AccountId) -> LogIndex | None:
         balances = self.accounts.get(account)

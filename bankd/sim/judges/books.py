@@ -1,64 +1,136 @@
-"""What every judge needs to know of the nodes: their logs and disks, rebuilt from what they handed to their disks.
+"""What every judge needs to know of the nodes: their logs, disks and snapshots, rebuilt from what they handed to their
+disks and what their disks said of it.
 
 A node's log is what it recovered and every write that it asked for since; its disk, the same as far as the disk has
-said that it is durable. Nothing is asked of the replica, so a replica that is wrong about itself is found out.
+said that it is durable. A write may void the log and begin it anew behind a snapshot. Nothing is asked of the replica,
+so a replica that is wrong about itself is found out.
 
 `Books` decides nothing but who is a majority. Limits: the voters are the plan's nodes for the whole run.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import attrs
 
-from bankd.raft.messages import Entry, HardState
+from bankd.raft.messages import Entry, HardState, SnapshotRef
 from bankd.raft.ready import Persist
 from bankd.types import LogIndex, NodeId, Term
+
+SNAPSHOTS_KEPT: Final = 2  # by every node; what fewer cover must stay in the log
+
+
+class Log:
+    """The entries of one node behind a base.
+
+    Up to its base a log is the committed chain: nobody may begin one anywhere else (`Logs`, `Disks`).
+    """
+
+    __slots__ = ("_chain", "_entries", "base_index")
+
+    def __init__(
+        self, chain: Sequence[Entry], base_index: LogIndex = LogIndex(0), entries: Iterable[Entry] = ()
+    ) -> None:
+        self._chain = chain
+        self._entries = list(entries)
+        self.base_index = base_index
+
+    @property
+    def last_index(self) -> LogIndex:
+        return LogIndex(self.base_index + len(self._entries))
+
+    @property
+    def last_term(self) -> Term:
+        return self._entries[-1].term if self._entries else self.term_at(self.base_index)
+
+    def term_at(self, index: LogIndex) -> Term:
+        """The term at `index`, which is not beyond the last."""
+        if index > self.base_index:
+            return self._entries[index - self.base_index - 1].term
+        return self._chain[index - 1].term if index else Term(0)
+
+    def holds(self, index: LogIndex, term: Term) -> bool:
+        """Equal indexes and terms are equal logs up to there (see `logs`)."""
+        return index <= self.last_index and self.term_at(index) == term
+
+    def between(self, after: LogIndex, to: LogIndex) -> list[Entry]:
+        """The entries with after < index <= to."""
+        base = self.base_index
+        if after >= base:
+            return self._entries[after - base : to - base]
+        return [*self._chain[after : min(base, to)], *self._entries[: max(to - base, 0)]]
+
+    def lay(self, persist: Persist) -> None:
+        """Lay a write over it: the first of its entries replaces everything from its index on, a base the whole."""
+        if persist.base is not None:
+            self.begin_behind(persist.base.index)
+        if persist.entries:
+            del self._entries[persist.entries[0].index - self.base_index - 1 :]
+            self._entries += persist.entries
+
+    def begin_behind(self, index: LogIndex) -> None:
+        self._entries.clear()
+        self.base_index = index
+
+    def begun_at(self, base_index: LogIndex, entries: Iterable[Entry]) -> "Log":
+        """Another log of the same chain."""
+        return Log(self._chain, base_index, entries)
+
+    def copy(self) -> "Log":
+        return self.begun_at(self.base_index, self._entries)
 
 
 @attrs.define(eq=False)
 class NodeBook:
-    """One node, over all its processes. The entry with index i stands at place i - 1 of a log.
+    """One node, over all its processes.
 
     Invariant: `log` is `durable` with the writes under way laid over it.
+    Invariant: `covered_index` never falls, but where the plan puts an older disk in the place of this one.
     """
 
     node: NodeId
+    log: Log
+    durable: Log
     running: bool = False
-    log: list[Entry] = attrs.field(factory=list)
     handed: HardState = attrs.field(factory=HardState)  # the last hard state given to the disk
     writes: deque[Persist] = attrs.field(factory=deque)  # under way, oldest first
-    durable: list[Entry] = attrs.field(factory=list)
     stable: HardState = attrs.field(factory=HardState)  # the last hard state that is durable
     stable_index: LogIndex = LogIndex(0)  # up to where the node believes its log to be durable
     commit_index: LogIndex = LogIndex(0)
     applied_index: LogIndex = LogIndex(0)
     leads: Term = Term(0)  # the term that this process leads; 0: it does not
     led: Term = Term(0)  # the last term that this process led
+    snapshots: tuple[SnapshotRef, ...] = ()  # durable, the newest first: the two that a node must keep
+    sendable: set[SnapshotRef] = attrs.field(factory=set)  # that were durable at some time of this process
+    covered_index: LogIndex = LogIndex(0)  # up to here two snapshots stood for the log: it may be gone
+
+    def keep_snapshots(self, snapshots: Sequence[SnapshotRef]) -> None:
+        """These are durable as well; one of the same place in the log takes the place of the other."""
+        self.sendable.update(snapshots)
+        by_index = {snapshot.index: snapshot for snapshot in (*self.snapshots, *snapshots)}
+        self.snapshots = tuple(by_index[index] for index in sorted(by_index, reverse=True)[:SNAPSHOTS_KEPT])
+        if len(self.snapshots) == SNAPSHOTS_KEPT:
+            self.covered_index = max(self.covered_index, self.snapshots[-1].index)
 
 
 class Books:
     def __init__(self, nodes: Iterable[NodeId]) -> None:
-        self.of = {node: NodeBook(node) for node in nodes}
-        self.majority = len(self.of) // 2 + 1
         self.chain: list[Entry] = []  # what is committed, for all of them; grown by `commits` alone
+        self.of = {node: NodeBook(node, Log(self.chain), Log(self.chain)) for node in nodes}
+        self.majority = len(self.of) // 2 + 1
 
     @property
     def running(self) -> list[NodeBook]:
         return [book for book in self.of.values() if book.running]
 
+    def is_durable(self, book: NodeBook, index: LogIndex, term: Term) -> bool:
+        """Whether a node has this entry on its disk: in its log, or in a snapshot, which stands for the chain."""
+        if book.durable.holds(index, term):
+            return True
+        covered = book.snapshots[0].index if book.snapshots else 0
+        return index <= covered and self.chain[index - 1].term == term
+
     def holders(self, entry: Entry) -> list[NodeId]:
-        """Who has this entry on its disk. By index and term: equal ones are the same entry (see `logs`)."""
-        place = entry.index - 1
-        return [
-            book.node
-            for book in self.of.values()
-            if len(book.durable) > place and book.durable[place].term == entry.term
-        ]
-
-
-def overlay(log: list[Entry], entries: Iterable[Entry]) -> None:
-    """Lay a write's entries over a log: the first of them replaces everything from its index on."""
-    first = next(iter(entries), None)
-    if first is not None:
-        log[first.index - 1 :] = entries
+        """Who has this entry on its disk."""
+        return [book.node for book in self.of.values() if self.is_durable(book, entry.index, entry.term)]

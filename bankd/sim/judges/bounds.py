@@ -111,7 +111,7 @@ class Bounds:
         ]
         if not proposed or proposed[-1].index == book.commit_index + 1:
             return None
-        waiting_bytes = _bytes_of(book.log[book.commit_index : proposed[-1].index])
+        waiting_bytes = _bytes_of(book.log.between(book.commit_index, proposed[-1].index))
         if waiting_bytes > self._limits.uncommitted_bytes_max:
             return f"lets {waiting_bytes} bytes wait for a quorum, at most {self._limits.uncommitted_bytes_max}"
         return None

@@ -4,17 +4,20 @@ The chain grows where a leader's commit index passes its end. There, and only th
 entry durably, and that entry must be of the term which that node leads (paper 5.4.2; figure 8). Everybody else's commit
 index must stay inside the chain, over entries that are the chain's.
 
+What was committed stays on a majority's disks: in their logs, or in durable snapshots that stand for them.
+
 The first entry is committed from the start: every node lays it alike.
 """
 
 from bisect import bisect_left
+from collections.abc import Collection
 
 from bankd.raft.messages import Entry
 from bankd.sim.judges.bank import Bank
-from bankd.sim.judges.books import Books, NodeBook
+from bankd.sim.judges.books import Books, Log, NodeBook
 from bankd.sim.judges.logs import name
 from bankd.sim.judges.violation import Violation
-from bankd.types import LogIndex, Term
+from bankd.types import LogIndex, NodeId, Term
 
 
 class Commits:
@@ -30,10 +33,11 @@ class Commits:
         before = book.commit_index
         if commit_index < before:
             raise Violation("S4", f"its commit index falls from {before} to {commit_index}", now_ns, book.node)
-        if commit_index > len(book.log):
-            text = f"commits {commit_index} and has a log that ends at {len(book.log)}"
+        log = book.log
+        if commit_index > log.last_index:
+            text = f"commits {commit_index} and has a log that ends at {log.last_index}"
             raise Violation("S4", text, now_ns, book.node)
-        for mine, theirs in zip(book.log[before:commit_index], self.chain[before:commit_index], strict=False):
+        for mine, theirs in zip(log.between(before, commit_index), self.chain[before:commit_index], strict=False):
             if mine.term != theirs.term:
                 raise Violation("S4", f"commits {name(mine)}, and {name(theirs)} was committed", now_ns, book.node)
         if commit_index > len(self.chain):
@@ -43,15 +47,45 @@ class Commits:
     def elected(self, now_ns: int, book: NodeBook) -> None:
         """A leader must have every entry that was committed in an earlier term (paper 5.4, leader completeness)."""
         end = bisect_left(self._terms, book.leads)
-        if end and (len(book.log) < end or book.log[end - 1].term != self.chain[end - 1].term):
-            text = f"leads term {book.leads} without {name(self.chain[end - 1])}, which is committed"
+        last = self.chain[end - 1]
+        if end and not book.log.holds(last.index, last.term):
+            text = f"leads term {book.leads} without {name(last)}, which is committed"
             raise Violation("S4", text, now_ns, book.node)
 
+    def judge_kept(self, now_ns: int, tampered: Collection[NodeId]) -> None:
+        """What is committed must still be on a majority's disks, in a log or in a snapshot that stands for it.
+
+        `tampered`: what these lost is the plan's doing, and theirs count as holding everything.
+        """
+        reached = sorted(
+            len(self.chain) if book.node in tampered else self._reach(book) for book in self._books.of.values()
+        )
+        kept = reached[-self._books.majority]
+        if kept < len(self.chain):
+            text = (
+                f"{name(self.chain[kept])} is committed, and neither logs nor snapshots of a majority hold it any more"
+            )
+            raise Violation("S1", text, now_ns)
+
+    def _reach(self, book: NodeBook) -> int:
+        """Up to where a disk holds the chain without a gap. The first entry is wherever it is not yet, too."""
+        log = book.durable
+        covered = max((snapshot.index for snapshot in book.snapshots), default=1)
+        if log.base_index > covered:
+            return covered
+        ends = range(covered, min(log.last_index, len(self.chain)) + 1)
+        # Logs that part never meet again, so it is one place where the log leaves the chain (see `logs`).
+        return covered + max(bisect_left(ends, True, key=lambda index: not self._agrees(log, LogIndex(index))) - 1, 0)
+
+    def _agrees(self, log: Log, index: LogIndex) -> bool:
+        return log.holds(index, self.chain[index - 1].term)
+
     def _grow(self, now_ns: int, book: NodeBook, commit_index: LogIndex) -> None:
-        last = book.log[commit_index - 1]
+        entries = book.log.between(LogIndex(len(self.chain)), commit_index)
+        last = entries[-1]
         if commit_index > 1:
             self._judge_backing(now_ns, book, last)
-        for entry in book.log[len(self.chain) : commit_index]:
+        for entry in entries:
             self.chain.append(entry)
             self.seen_ns.append(now_ns)
             self._terms.append(last.term)

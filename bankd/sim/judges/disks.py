@@ -1,24 +1,32 @@
 """D1: after a crash the disk holds everything durable, and of the rest a prefix of the writes. Terms never fall there.
 
 What a start may find is one of a few states: the durable one, with the first write under way on top of it, with the
-first two, and so on. Anything else was lost or made up. A directory that the plan tampers with (an older copy, an
-empty one) is believed as found: what becomes of the cluster is the other judges' affair. Rot is no such excuse: a
-node must notice it, and refuse to start.
+first two, and so on. Anything else was lost or made up. In front, entries may be gone as far as two snapshots stood for
+them. Behind the snapshot that the node starts from the log goes on; one that does not reach it is begun anew there,
+which is what a crash leaves between an installed snapshot and the log that follows it.
+
+A directory that the plan tampers with (an older copy, an empty one) is believed as found: what becomes of the cluster
+is the other judges' affair. Rot is no such excuse: a node must notice it, and refuse to start or do without what rotted.
 
 D2: a node that has ended does nothing more, and what its disk had not confirmed by then it never says. That a process
 ends when its disk fails is not judged here, for the simulator itself ends it; it is judged of whole programs.
 """
 
+from collections.abc import Iterator
+
 from bankd.errors import DiskFailed, NodeError
-from bankd.raft.messages import HardState
+from bankd.raft.messages import HardState, SnapshotRef
 from bankd.raft.ready import Persist
-from bankd.sim.judges.books import NodeBook, overlay
+from bankd.sim.found import Found
+from bankd.sim.judges.books import Log, NodeBook
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.logs import Logs, name
 from bankd.sim.judges.promises import Promises
+from bankd.sim.judges.tampering import is_tampered
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import OlderCopy, Plan, Rot, Wipe
 from bankd.storage.recovery import Recovered
+from bankd.types import LogIndex
 
 
 class Disks:
@@ -36,22 +44,24 @@ class Disks:
         if state is not None:
             self._judge_order(now_ns, book, state)
             book.handed = state
-        if persist.entries:
-            self._logs.written(now_ns, book, persist.entries, same_term=state is None)
+        self._logs.written(now_ns, book, persist)
         book.writes.append(persist)
 
-    def durable(self, now_ns: int, book: NodeBook, write_seq: int) -> None:
-        """Every write up to this number is durable, and what waited for it leaves."""
+    def durable(self, now_ns: int, book: NodeBook, write_seq: int) -> bool:
+        """Every write up to this number is durable, and what waited for it leaves. Returns whether the log began anew."""
         if not book.running:
             raise Violation("D2", f"write {write_seq} completes for a process that has ended", now_ns, book.node)
+        began_anew = False
         while book.writes and book.writes[0].write_seq <= write_seq:
             persist = book.writes.popleft()
-            overlay(book.durable, persist.entries)
+            book.durable.lay(persist)
+            began_anew |= persist.base is not None
             if persist.hard_state is not None:
                 book.stable = persist.hard_state
                 self._elections.voted(now_ns, book.node, persist.hard_state)
             for message in persist.then_send:
                 self._promises.leaves(now_ns, book, message)
+        return began_anew
 
     def _judge_order(self, now_ns: int, book: NodeBook, state: HardState) -> None:
         before = book.handed
@@ -63,13 +73,14 @@ class Disks:
 
     # Starts
 
-    def booted(self, now_ns: int, book: NodeBook, recovered: Recovered) -> None:
-        """A process took over what it found; whatever that is, is durable from now on."""
-        tampered = self._tampered(book, now_ns, OlderCopy, Wipe)
-        if book.durable and not tampered and not _is_prefix(book, recovered):
+    def booted(self, now_ns: int, book: NodeBook, found: Found) -> None:
+        """A process took over what it found; whatever that is, is durable from now on. Snapshots were judged before."""
+        recovered = found.recovered
+        tampered = is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe)
+        if book.durable.last_index and not tampered and not _is_prefix(book, found):
             raise Violation("D1", _what_is_wrong(book, recovered), now_ns, book.node)
-        book.log = list(recovered.entries)
-        book.durable = list(recovered.entries)
+        book.log = book.durable.begun_at(recovered.base_index, recovered.entries)
+        book.durable = book.log.copy()
         book.handed = book.stable = recovered.hard_state
         book.writes.clear()
         self._logs.recovered(now_ns, book)
@@ -78,42 +89,59 @@ class Disks:
     def refused(self, now_ns: int, book: NodeBook, error: NodeError) -> None:
         """A process would not start. It may where the plan tampers with its directory, or while its disk fails."""
         fails = isinstance(error, DiskFailed) or isinstance(error.__cause__, DiskFailed)
-        if not fails and not self._tampered(book, now_ns, Rot, OlderCopy, Wipe):
+        if not fails and not is_tampered(self._plan, book.node, now_ns, Rot, OlderCopy, Wipe):
             raise Violation("D1", f"refuses a disk that only crashed: {error}", now_ns, book.node)
 
-    def _tampered(self, book: NodeBook, now_ns: int, *kinds: type[Rot | OlderCopy | Wipe]) -> bool:
-        return any(
-            isinstance(fault, kinds) and fault.node == book.node and fault.at_ns <= now_ns
-            for fault in self._plan.faults
-        )
 
-
-def _is_prefix(book: NodeBook, recovered: Recovered) -> bool:
+def _is_prefix(book: NodeBook, found: Found) -> bool:
     """Whether the disk holds the durable state with some of the writes under way, the first ones, laid over it."""
-    log, state = list(book.durable), book.stable
-    found = list(recovered.entries)
-    writes = list(book.writes)
-    for write in [None, *writes]:
+    return any(_is_same(book, log, state, found.recovered) for log, state in _candidates(book, found.restored))
+
+
+def _candidates(book: NodeBook, restored: SnapshotRef | None) -> Iterator[tuple[Log, HardState]]:
+    """What the log may be, and the hard state. It is begun anew where it does not lead to the state restored."""
+    log, state = book.durable.copy(), book.stable
+    for write in [None, *book.writes]:
         if write is not None:
-            overlay(log, write.entries)
+            log.lay(write)
             state = write.hard_state or state
-        if state == recovered.hard_state and log == found:
-            return True
-    return False
+        if restored is None or log.holds(restored.index, restored.term):
+            yield log, state
+        else:
+            yield log.begun_at(restored.index, ()), max(state, HardState(restored.term), key=_term)
+
+
+def _is_same(book: NodeBook, log: Log, state: HardState, recovered: Recovered) -> bool:
+    if (state, log.last_index) != (recovered.hard_state, recovered.last_index):
+        return False
+    within = recovered.base_index <= max(log.base_index, book.covered_index)
+    return within and tuple(log.between(recovered.base_index, log.last_index)) == recovered.entries
 
 
 def _what_is_wrong(book: NodeBook, recovered: Recovered) -> str:
     if _rank(recovered.hard_state) < _rank(book.stable):
         return f"forgot {book.stable}, which was durable, and has {recovered.hard_state}"
-    found = recovered.entries
+    base, covered = recovered.base_index, max(book.durable.base_index, book.covered_index)
+    if base > covered and base not in _bases(book):
+        return f"has a log that begins behind {base}, and two snapshots stand for {covered} entries of it"
     # A write under way may have replaced what was durable from its first index on.
-    kept = min([write.entries[0].index - 1 for write in book.writes if write.entries], default=len(book.durable))
-    for place, entry in enumerate(book.durable[:kept]):
-        if place >= len(found):
-            return f"lost {name(entry)}, which was durable; its log ends at {len(found)}"
-        if found[place] != entry:
-            return f"has {name(found[place])} where {name(entry)} was durable"
-    return f"has a log to {len(found)} and {recovered.hard_state}: no prefix of what was written amounts to that"
+    firsts = [LogIndex(write.entries[0].index - 1) for write in book.writes if write.entries]
+    for entry in book.durable.between(base, min(firsts, default=book.durable.last_index)):
+        if entry.index > recovered.last_index:
+            return f"lost {name(entry)}, which was durable; its log ends at {recovered.last_index}"
+        if recovered.entry_at(entry.index) != entry:
+            return f"has {name(recovered.entry_at(entry.index))} where {name(entry)} was durable"
+    end = f"a log to {recovered.last_index} and {recovered.hard_state}"
+    return f"has {end}: no prefix of what was written amounts to that"
+
+
+def _bases(book: NodeBook) -> list[int]:
+    """Where an installed snapshot may have begun the log anew."""
+    return [snapshot.index for snapshot in book.snapshots]
+
+
+def _term(state: HardState) -> int:
+    return state.term
 
 
 def _rank(state: HardState) -> tuple[int, bool]:

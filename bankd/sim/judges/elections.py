@@ -52,11 +52,12 @@ class Elections:
     def promised(self, now_ns: int, book: NodeBook, persists: Iterable[Persist]) -> None:
         """Judge the votes given in a turn by the log that they were given with.
 
-        A turn that also wrote entries is passed over: whether the log grew before or after the vote cannot be seen.
+        A turn that also wrote entries or a base is passed over: whether the log grew before or after the vote cannot be
+        seen.
         """
-        if not book.log or any(persist.entries for persist in persists):
+        if any(persist.entries or persist.base is not None for persist in persists):
             return
-        mine = (book.log[-1].term, LogIndex(len(book.log)))
+        mine = (book.log.last_term, book.log.last_index)
         for persist in persists:
             for message in persist.then_send:
                 if type(message) is VoteResponse and message.granted:

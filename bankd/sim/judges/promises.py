@@ -5,7 +5,7 @@ that write and all before it. A disk whose term is beyond the message's has move
 its own term can no longer be broken there.
 
 Beside it, S2: only whom a majority elected speaks as a leader. S4: a follower acknowledges what its leader has, and a
-leader names as committed only what is.
+leader names as committed only what is, and sends no snapshot that is not durable.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ from bankd.raft.messages import (
     HardState,
     HeartbeatRequest,
     HeartbeatResponse,
+    SnapshotRequest,
     VoteRequest,
     VoteResponse,
 )
@@ -39,6 +40,9 @@ class Promises:
             return
         if isinstance(message, (HeartbeatRequest, AppendRequest)):
             self._judge_leader(now_ns, book, message.term, message.commit_index)
+        elif isinstance(message, SnapshotRequest):
+            self._judge_leader(now_ns, book, message.term, message.snapshot.index)
+            self._judge_snapshot(now_ns, book, message)
         elif isinstance(message, AppendResponse):
             if message.accepted:
                 self._judge_acknowledgement(now_ns, book, message)
@@ -63,10 +67,8 @@ class Promises:
 
     def believes(self, now_ns: int, book: NodeBook, stable_index: LogIndex) -> None:
         """A node takes its own log for durable up to here: that is what it counts, and says, as a leader."""
-        believed = book.log[stable_index - 1 : stable_index]
-        if [entry.term for entry in believed] != [
-            entry.term for entry in book.durable[stable_index - 1 : stable_index]
-        ]:
+        log = book.log
+        if stable_index > log.last_index or not self._books.is_durable(book, stable_index, log.term_at(stable_index)):
             text = f"takes entry {stable_index} of its log for durable, and that is still under way"
             raise Violation("S1", text, now_ns, book.node)
         book.stable_index = stable_index
@@ -90,17 +92,18 @@ class Promises:
         if book.stable.term < term:
             text = f"acknowledges in term {term}, and its disk says {_vote(book.stable)}"
             raise Violation("S1", text, now_ns, book.node)
-        if match > len(book.durable):
-            text = f"acknowledges entry {match}, and its disk ends at {len(book.durable)}"
+        if match > book.durable.last_index:
+            text = f"acknowledges entry {match}, and its disk ends at {book.durable.last_index}"
             raise Violation("S1", text, now_ns, book.node)
-        leader = self._books.of[message.to]
-        if leader.leads == term and match and not _holds(leader, match, book.durable[match - 1].term):
-            text = f"acknowledges entry {match} of term {book.durable[match - 1].term}, which {message.to} has not"
+        leader, match_term = self._books.of[message.to], book.durable.term_at(match)
+        if leader.leads == term and not leader.log.holds(match, match_term):
+            text = f"acknowledges entry {match} of term {match_term}, which {message.to} has not"
             raise Violation("S4", text, now_ns, book.node)
 
-
-def _holds(book: NodeBook, index: LogIndex, term: Term) -> bool:
-    return index <= len(book.log) and book.log[index - 1].term == term
+    def _judge_snapshot(self, now_ns: int, book: NodeBook, message: SnapshotRequest) -> None:
+        if message.snapshot not in book.sendable:
+            text = f"sends {message.to} snapshot {message.snapshot.index}, which is not durable here"
+            raise Violation("S1", text, now_ns, book.node)
 
 
 def _vote(state: HardState) -> str:

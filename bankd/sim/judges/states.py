@@ -2,7 +2,8 @@
 
 Digests are compared after every entry that a node applies. They cover what an entry did, so balances need be looked at
 once only, on the first node to get there: those that the entry names, against the bank's, and the sum of all. At the
-end everything is compared, on every node: balances, how accounts were opened, transfers, and that there are no others.
+end, and wherever a state comes from a snapshot, everything is compared: balances, how accounts were opened, transfers,
+and that there are no others. A snapshot's digest must be the one that nodes had at its index.
 """
 
 from bankd.ledger.queries import AccountFound, BalanceFound, GetAccount, GetBalance, GetTransfer, TransferFound
@@ -36,7 +37,23 @@ class States:
         if applied >= known:
             self._judge_touched(now_ns, book, replica.ledger, known)
 
-    def finish(self, now_ns: int, book: NodeBook, ledger: Ledger) -> None:
+    def installed(self, now_ns: int, book: NodeBook, replica: Replica, index: LogIndex) -> None:
+        """A node put the state of a snapshot in the place of its own, and may have gone on from there."""
+        digest = replica.digest_at(index)
+        if digest is None or digest != self.digests[index]:
+            text = f"installs the snapshot at {index}, and its state there is {_hex(digest)}"
+            raise Violation("S3", text, now_ns, book.node)
+        book.applied_index = index
+
+    def restored(self, now_ns: int, book: NodeBook, index: LogIndex, digest: bytes | None, ledger: Ledger) -> None:
+        """A node has read a state from a snapshot, and this digest for its index; `ledger` may have gone on since."""
+        expected = self.digests[index] if index < len(self.digests) else None
+        if digest is None or digest != expected:
+            text = f"state digest {_hex(digest)} in a snapshot at {index}, and {_hex(expected)} elsewhere"
+            raise Violation("S3", text, now_ns, book.node)
+        self.judge_whole(now_ns, book, ledger)
+
+    def judge_whole(self, now_ns: int, book: NodeBook, ledger: Ledger) -> None:
         """Compare everything that a node holds. Takes some microseconds an account and a transfer."""
         index = ledger.applied_index
         self._judge_sum(now_ns, book, ledger)
