@@ -18,10 +18,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import attrs
+
 from bankd.errors import DataDirLocked, DataDirUnusable, DiskFailed, DiskFull
 from bankd.sim.inode import SECTOR, Inode, Survives
 from bankd.sim.plan import DiskOdds
 from bankd.sim.random import PPM, Stream
+
+
+@attrs.frozen
+class Flip:
+    """One flipped bit of a file, counted from its first byte's lowest."""
+
+    path: Path
+    bit: int
+
+    def __str__(self) -> str:
+        return f"{self.path}: bit {self.bit % 8} of byte {self.bit // 8}"
+
 
 _NameChange = tuple[tuple[Path, Inode | None], ...]  # of one operation: the second part survives with the first only
 
@@ -166,16 +180,16 @@ class SimDisk:
         self._names = {path: inode for path, inode in self._durable_names.items() if path.parent in reachable}
         self._durable_names = dict(self._names)
 
-    def flip_durable_bit(self, stream: Stream) -> str:
-        """Flip a bit of some file, up to its last byte that is not zero. Returns where, or "" on an empty disk."""
+    def flip_durable_bit(self, stream: Stream) -> Flip | None:
+        """Flip a bit of some file, up to its last byte that is not zero. Returns where; None: the disk is empty."""
         used = {path: len(inode.durable.rstrip(b"\0")) for path, inode in sorted(self._names.items())}
         paths = [path for path, size in used.items() if size]
         if not paths:
-            return ""
+            return None
         path = stream.pick(paths)
         bit = stream.below(used[path] * 8)
         self._names[path].flip(bit)
-        return f"{path}: bit {bit % 8} of byte {bit // 8}"
+        return Flip(path, bit)
 
     def copy(self) -> dict[Path, bytes]:
         """Return every file as it reads now."""

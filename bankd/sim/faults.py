@@ -90,7 +90,7 @@ class Faults:
                 node.fail_next(operation, for_ns=for_ns)
             case Rot(at_ns=at_ns):
                 node.end("killed", power=False, for_ns=for_ns)
-                node.disk.flip_durable_bit(Stream(self._plan.seed, f"rot {node.name} {at_ns}"))
+                self._flip_bit(node, Stream(self._plan.seed, f"rot {node.name} {at_ns}"))
             case OlderCopy(at_ns=at_ns):
                 self._queue.at(at_ns, self._put_back, node, node.disk.copy(), for_ns)
             case Wipe():
@@ -98,6 +98,12 @@ class Faults:
                 node.disk.wipe()
             case _:
                 assert_never(fault)
+
+    def _flip_bit(self, node: Node, stream: Stream) -> None:
+        flip = node.disk.flip_durable_bit(stream)
+        if flip is not None:
+            for watcher in self._world.watchers:
+                watcher.rotted(self._queue.now_ns, node.name, flip)
 
     def _length_ns(self, fault: Fault) -> int:
         assert not isinstance(fault, ClockJump), "a jump takes no time"

@@ -15,12 +15,14 @@ class Found:
     """The log as it goes on from here, and the snapshots that are not known to be damaged, the newest first.
 
     `restored`: the one whose state the process begins with. `segments`: the first index of each file of the log.
+    `refilling`: the node knows that it has lost something, and is not to be counted until a leader has refilled it.
     """
 
     recovered: Recovered
     snapshots: tuple[SnapshotRef, ...] = ()
     restored: SnapshotRef | None = None
     segments: tuple[LogIndex, ...] = ()
+    refilling: bool = False
 
 
 def found_in(opened: Opened, disk: Disk) -> Found:
@@ -30,4 +32,5 @@ def found_in(opened: Opened, disk: Disk) -> Found:
         opened.store.snapshots,
         None if opened.restored is None else opened.restored.snapshot,
         tuple(first_index_of(name) for name in segment_names(disk, directory)),
+        refilling=opened.refill is not None,
     )

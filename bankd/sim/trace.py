@@ -37,6 +37,7 @@ from bankd.replica.comparison import DigestNotice
 from bankd.replica.core import Replica
 from bankd.replica.effects import AGE_UNKNOWN_MS, Effects, ReadDone, Result
 from bankd.replica.events import Event, PeerMessage, SnapshotFailed, SnapshotReceived, SnapshotSealed
+from bankd.sim.disk import Flip
 from bankd.sim.found import Found
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import Fault, Request
@@ -136,6 +137,9 @@ class Trace:
 
     def struck(self, now_ns: int, fault: Fault) -> None:
         self.note(now_ns, WORLD, fault_text(fault))
+
+    def rotted(self, now_ns: int, node: NodeId, flip: Flip) -> None:
+        self.note(now_ns, node, "flipped", str(flip))
 
     def healed(self, now_ns: int) -> None:
         self.note(now_ns, WORLD, "healed")

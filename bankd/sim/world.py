@@ -151,7 +151,7 @@ class World:
         replicas = [node.process.replica for node in self._nodes.values() if node.process is not None]
         commit_index = max((replica.raft.commit_index for replica in replicas), default=0)
         return all(client.idle for client in self._clients) and all(
-            replica.ledger.applied_index == commit_index for replica in replicas
+            replica.ledger.applied_index == commit_index and not replica.raft.is_refilling for replica in replicas
         )
 
     def _make_client(self, number: int, operations: Sequence[Operation], patience_ns: int | None = None) -> Client:

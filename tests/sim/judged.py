@@ -112,6 +112,10 @@ class Node:
     replica: Replica = attrs.field(init=False)
     keeper: Keeper = attrs.field(init=False)
 
+    @property
+    def last_index(self) -> LogIndex:
+        return LogIndex(self.base_index + len(self.entries))
+
     def open_keeper(self) -> tuple[SnapshotStore, Restored | None]:
         store = SnapshotStore.open(self.disk, SNAPSHOTS, CLUSTER)
         self.writes.clear()
@@ -123,8 +127,8 @@ class Node:
 
     def lead_on_from(self, restored: Restored) -> None:
         """Begin the log anew where it does not reach the state that was restored."""
-        index, last_index = restored.snapshot.index, self.base_index + len(self.entries)
-        if last_index < index or (
+        index = restored.snapshot.index
+        if self.last_index < index or (
             index > self.base_index and self.entries[index - self.base_index - 1].term != restored.snapshot.term
         ):
             self.entries, self.base_index = [], index
@@ -195,18 +199,23 @@ class Judged:
 
     # Processes
 
-    def start(self, name: NodeId, hard_state: HardState, entries: Sequence[Entry]) -> None:
-        """A process starts on a log of these entries, and on the snapshots that are there."""
+    def start(self, name: NodeId, hard_state: HardState, entries: Sequence[Entry], *, refilling: int = 0) -> None:
+        """A process starts on a log of these entries, and on the snapshots that are there.
+
+        `refilling`: the nonce of the start, if the node knows that it has lost something.
+        """
         node = self.nodes[name]
         node.hard_state, node.entries = hard_state, list(entries)
-        node.base_index = LogIndex(entries[0].index - 1) if entries else node.base_index
+        if entries or refilling:
+            node.base_index = LogIndex(entries[0].index - 1 if entries else 0)
         store, restored = node.open_keeper()
         if restored is not None:
             node.lead_on_from(restored)
-        node.replica = self._make_replica(name, node, restored, store.covered_index)
+        node.replica = self._make_replica(name, node, restored, store.covered_index, refilling)
         node.running = True
         recovered = Recovered(node.hard_state, tuple(node.entries), None, node.base_index)
-        found = Found(recovered, store.snapshots, None if restored is None else restored.snapshot)
+        snapshot = None if restored is None else restored.snapshot
+        found = Found(recovered, store.snapshots, snapshot, refilling=refilling > 0)
         for witness in (self.trace, self.judges):
             witness.booted(self.now_ns, name, node.replica, self.find(name, found))
 
@@ -323,7 +332,9 @@ class Judged:
         body = encode_configuration(Configuration(frozenset(self.plan.nodes)), addresses)
         return Entry(LogIndex(1), Term(1), EntryType.CONFIG, body)
 
-    def _make_replica(self, name: NodeId, node: Node, restored: Restored | None, covered_index: LogIndex) -> Replica:
+    def _make_replica(
+        self, name: NodeId, node: Node, restored: Restored | None, covered_index: LogIndex, refilling: int
+    ) -> Replica:
         self._starts += 1
         limits = self._obeyed.limits
         raft = Raft(
@@ -331,8 +342,9 @@ class Judged:
             configuration=Configuration(frozenset(self.plan.nodes)),
             hard_state=node.hard_state,
             entries=node.entries,
-            commit_index=LogIndex(1),
+            commit_index=min(LogIndex(1), node.last_index),
             snapshot=None if restored is None else restored.snapshot,
+            refilling=refilling,
             options=RaftOptions(
                 heartbeat_ticks=1,
                 election_ticks=ELECTION_TICKS,
@@ -346,7 +358,9 @@ class Judged:
         )
         raft.compact(min(covered_index, raft.compactable_index))
         ledger, applied = Ledger(), Applied(Term(1), self._first_entry().body)
-        if restored is None:
+        if restored is None and not node.last_index:
+            applied = Applied(Term(0), b"")
+        elif restored is None:
             ledger.skip(LogIndex(1))
         else:
             ledger, applied = (

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, DiskFailed, LogDamaged, NodeError
+from bankd.errors import DataDirForeign, DataDirLocked, DataDirUnusable, LogDamaged, NodeError
 from bankd.raft.messages import HardState
 from bankd.sim.plan import Fault, OlderCopy, Rot, Wipe
 from bankd.types import Term
@@ -101,16 +101,6 @@ def test_a_refusal_to_start_after_a_mere_crash_is_named(refusal: type[NodeError]
     group = with_two_writes_under_way(Rot(0, 1, N1))
     with violated("D1", "refuses a disk that only crashed: damaged"):
         group.judges.refused(group.now_ns, N2, refusal("damaged"))
-
-
-def test_a_refusal_to_start_over_rot_or_a_failing_disk_passes() -> None:
-    group = with_two_writes_under_way(Rot(0, 1, N2))
-    unusable = DataDirUnusable("cannot be used")
-    unusable.__cause__ = DiskFailed("failed")
-    with unblamed():
-        group.judges.refused(group.now_ns, N2, LogDamaged("damaged"))
-        group.judges.refused(group.now_ns, N1, DiskFailed("failed"))
-        group.judges.refused(group.now_ns, N1, unusable)
 
 
 def test_a_turn_after_the_end_is_named() -> None:

@@ -176,7 +176,7 @@ def test_rot_reaches_snapshots_too() -> None:
     world = World(busy(), None, None)
     world.run()
     disk = world._nodes[N1].disk
-    places = [disk.flip_durable_bit(Stream(number, "rot")) for number in range(40)]
+    places = [str(disk.flip_durable_bit(Stream(number, "rot"))) for number in range(40)]
     assert any(SUFFIX in place for place in places)
     assert any(".wal" in place for place in places)
 

@@ -8,6 +8,7 @@ so a replica that is wrong about itself is found out.
 `Books` decides nothing but who is a majority. Limits: the voters are the plan's nodes for the whole run.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -81,9 +82,23 @@ class Log:
         return self.begun_at(self.base_index, self._entries)
 
 
+@attrs.frozen(eq=False)
+class Held:
+    """What a disk holds at one time: a log, and a snapshot that stands for the chain up to `covered_index`."""
+
+    log: Log
+    covered_index: LogIndex
+
+    def has(self, index: LogIndex, term: Term, chain: Sequence[Entry]) -> bool:
+        return self.log.holds(index, term) or (index <= self.covered_index and chain[index - 1].term == term)
+
+
 @attrs.define(eq=False)
 class NodeBook:
     """One node, over all its processes.
+
+    A node that has lost something may still be counted for what it held before: what it said then was true, and a commit
+    may rest on it. While it is refilling, what its disk holds by now counts for nothing.
 
     Invariant: `log` is `durable` with the writes under way laid over it.
     Invariant: `covered_index` never falls, but where the plan puts an older disk in the place of this one.
@@ -104,6 +119,18 @@ class NodeBook:
     snapshots: tuple[SnapshotRef, ...] = ()  # durable, the newest first: the two that a node must keep
     sendable: set[SnapshotRef] = attrs.field(factory=set)  # that were durable at some time of this process
     covered_index: LogIndex = LogIndex(0)  # up to here two snapshots stood for the log: it may be gone
+    refilling: bool = False  # this process, or the last one, is not to be counted
+    refilled: bool = False  # it has said that a leader has refilled it
+    lost: tuple[Held, ...] = ()  # what it held before each loss, since it was trusted last
+
+    @property
+    def held(self) -> Held:
+        return Held(self.durable, self.snapshots[0].index if self.snapshots else LogIndex(0))
+
+    @property
+    def vouching(self) -> tuple[Held, ...]:
+        """What may be counted."""
+        return self.lost if self.refilling else (*self.lost, self.held)
 
     def keep_snapshots(self, snapshots: Sequence[SnapshotRef]) -> None:
         """These are durable as well; one of the same place in the log takes the place of the other."""
@@ -124,13 +151,31 @@ class Books:
     def running(self) -> list[NodeBook]:
         return [book for book in self.of.values() if book.running]
 
+    @property
+    def counting(self) -> list[NodeBook]:
+        """Who runs and may be counted."""
+        return [book for book in self.of.values() if book.running and not book.refilling]
+
     def is_durable(self, book: NodeBook, index: LogIndex, term: Term) -> bool:
         """Whether a node has this entry on its disk: in its log, or in a snapshot, which stands for the chain."""
-        if book.durable.holds(index, term):
-            return True
-        covered = book.snapshots[0].index if book.snapshots else 0
-        return index <= covered and self.chain[index - 1].term == term
+        return book.durable.holds(index, term) or book.held.has(index, term, self.chain)
 
     def holders(self, entry: Entry) -> list[NodeId]:
-        """Who has this entry on its disk."""
-        return [book.node for book in self.of.values() if self.is_durable(book, entry.index, entry.term)]
+        """Who may be counted for having this entry on its disk."""
+        return [
+            book.node
+            for book in self.of.values()
+            if any(held.has(entry.index, entry.term, self.chain) for held in book.vouching)
+        ]
+
+    def reach(self, held: Held) -> int:
+        """Up to where this holds the chain without a gap. The first entry is wherever it is not yet, too."""
+        log, covered = held.log, max(held.covered_index, 1)
+        if log.base_index > covered:
+            return covered
+        ends = range(covered, min(log.last_index, len(self.chain)) + 1)
+        # Logs that part never meet again, so it is one place where the log leaves the chain (see `logs`).
+        return covered + max(bisect_left(ends, True, key=lambda index: not self._agrees(log, LogIndex(index))) - 1, 0)
+
+    def _agrees(self, log: Log, index: LogIndex) -> bool:
+        return log.holds(index, self.chain[index - 1].term)

@@ -10,14 +10,13 @@ The first entry is committed from the start: every node lays it alike.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection
 
 from bankd.raft.messages import Entry
 from bankd.sim.judges.bank import Bank
-from bankd.sim.judges.books import Books, Log, NodeBook
+from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.logs import name
 from bankd.sim.judges.violation import Violation
-from bankd.types import LogIndex, NodeId, Term
+from bankd.types import LogIndex, Term
 
 
 class Commits:
@@ -52,33 +51,19 @@ class Commits:
             text = f"leads term {book.leads} without {name(last)}, which is committed"
             raise Violation("S4", text, now_ns, book.node)
 
-    def judge_kept(self, now_ns: int, tampered: Collection[NodeId]) -> None:
+    def judge_kept(self, now_ns: int) -> None:
         """What is committed must still be on a majority's disks, in a log or in a snapshot that stands for it.
 
-        `tampered`: what these lost is the plan's doing, and theirs count as holding everything.
+        What a disk has lost by the plan's doing counts as being there: others must have heeded it.
         """
-        reached = sorted(
-            len(self.chain) if book.node in tampered else self._reach(book) for book in self._books.of.values()
-        )
-        kept = reached[-self._books.majority]
+        books = self._books
+        reached = sorted(max(map(books.reach, book.vouching)) for book in books.of.values())
+        kept = reached[-books.majority]
         if kept < len(self.chain):
             text = (
                 f"{name(self.chain[kept])} is committed, and neither logs nor snapshots of a majority hold it any more"
             )
             raise Violation("S1", text, now_ns)
-
-    def _reach(self, book: NodeBook) -> int:
-        """Up to where a disk holds the chain without a gap. The first entry is wherever it is not yet, too."""
-        log = book.durable
-        covered = max((snapshot.index for snapshot in book.snapshots), default=1)
-        if log.base_index > covered:
-            return covered
-        ends = range(covered, min(log.last_index, len(self.chain)) + 1)
-        # Logs that part never meet again, so it is one place where the log leaves the chain (see `logs`).
-        return covered + max(bisect_left(ends, True, key=lambda index: not self._agrees(log, LogIndex(index))) - 1, 0)
-
-    def _agrees(self, log: Log, index: LogIndex) -> bool:
-        return log.holds(index, self.chain[index - 1].term)
 
     def _grow(self, now_ns: int, book: NodeBook, commit_index: LogIndex) -> None:
         entries = book.log.between(LogIndex(len(self.chain)), commit_index)

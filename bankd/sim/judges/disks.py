@@ -6,7 +6,9 @@ them. Behind the snapshot that the node starts from the log goes on; one that do
 which is what a crash leaves between an installed snapshot and the log that follows it.
 
 A directory that the plan tampers with (an older copy, an empty one) is believed as found: what becomes of the cluster
-is the other judges' affair. Rot is no such excuse: a node must notice it, and refuse to start or do without what rotted.
+is the other judges' affair. Rot is no such excuse: a node must notice it, and do without what rotted. If the log cannot do
+without, the node says that it is to be refilled, and begins an empty one, with a term and a vote that are none the less
+those that were durable (`refills` judges what it may do then, and whether it may refuse to start).
 
 D2: a node that has ended does nothing more, and what its disk had not confirmed by then it never says. That a process
 ends when its disk fails is not judged here, for the simulator itself ends it; it is judged of whole programs.
@@ -14,24 +16,25 @@ ends when its disk fails is not judged here, for the simulator itself ends it; i
 
 from collections.abc import Iterator
 
-from bankd.errors import DiskFailed, NodeError
 from bankd.raft.messages import HardState, SnapshotRef
 from bankd.raft.ready import Persist
 from bankd.sim.found import Found
-from bankd.sim.judges.books import Log, NodeBook
+from bankd.sim.judges.books import Held, Log, NodeBook
 from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.logs import Logs, name
 from bankd.sim.judges.promises import Promises
+from bankd.sim.judges.refills import Refills
 from bankd.sim.judges.tampering import is_tampered
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import OlderCopy, Plan, Rot, Wipe
+from bankd.sim.plan import OlderCopy, Plan, Wipe
 from bankd.storage.recovery import Recovered
-from bankd.types import LogIndex
+from bankd.types import LogIndex, Term
 
 
 class Disks:
-    def __init__(self, plan: Plan, logs: Logs, elections: Elections, promises: Promises) -> None:
+    def __init__(self, plan: Plan, logs: Logs, elections: Elections, promises: Promises, refills: Refills) -> None:
         self._plan = plan
+        self._refills = refills
         self._logs = logs
         self._elections = elections
         self._promises = promises
@@ -73,12 +76,19 @@ class Disks:
 
     # Starts
 
-    def booted(self, now_ns: int, book: NodeBook, found: Found) -> None:
-        """A process took over what it found; whatever that is, is durable from now on. Snapshots were judged before."""
+    def booted(self, now_ns: int, book: NodeBook, found: Found, before: Held) -> None:
+        """A process took over what it found; whatever that is, is durable from now on. Snapshots were judged before.
+
+        `before`: what was durable until now.
+        """
         recovered = found.recovered
-        tampered = is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe)
-        if book.durable.last_index and not tampered and not _is_prefix(book, found):
+        is_whole = not book.stable.term or _is_prefix(book, found)
+        begins_anew = found.refilling and _is_begun_anew(book, found)
+        if not is_whole and not begins_anew and not is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe):
             raise Violation("D1", _what_is_wrong(book, recovered), now_ns, book.node)
+        self._refills.booted(now_ns, book, found, before, is_whole=is_whole)
+        if not is_whole:
+            book.covered_index = recovered.base_index
         book.log = book.durable.begun_at(recovered.base_index, recovered.entries)
         book.durable = book.log.copy()
         book.handed = book.stable = recovered.hard_state
@@ -86,16 +96,19 @@ class Disks:
         self._logs.recovered(now_ns, book)
         self._elections.voted(now_ns, book.node, recovered.hard_state)
 
-    def refused(self, now_ns: int, book: NodeBook, error: NodeError) -> None:
-        """A process would not start. It may where the plan tampers with its directory, or while its disk fails."""
-        fails = isinstance(error, DiskFailed) or isinstance(error.__cause__, DiskFailed)
-        if not fails and not is_tampered(self._plan, book.node, now_ns, Rot, OlderCopy, Wipe):
-            raise Violation("D1", f"refuses a disk that only crashed: {error}", now_ns, book.node)
-
 
 def _is_prefix(book: NodeBook, found: Found) -> bool:
     """Whether the disk holds the durable state with some of the writes under way, the first ones, laid over it."""
     return any(_is_same(book, log, state, found.recovered) for log, state in _candidates(book, found.restored))
+
+
+def _is_begun_anew(book: NodeBook, found: Found) -> bool:
+    """Whether the log is empty, behind the snapshot restored if there is one, with a term and a vote that were written."""
+    recovered = found.recovered
+    base = SnapshotRef(LogIndex(0), Term(0), 0, b"") if found.restored is None else found.restored
+    written = [book.stable, *(write.hard_state for write in book.writes if write.hard_state is not None)]
+    states = [max(state, HardState(base.term), key=_term) for state in written]
+    return (recovered.base_index, recovered.entries) == (base.index, ()) and recovered.hard_state in states
 
 
 def _candidates(book: NodeBook, restored: SnapshotRef | None) -> Iterator[tuple[Log, HardState]]:

@@ -16,6 +16,7 @@ from bankd.raft.ready import Persist, RoleChanged
 from bankd.replica.core import Replica
 from bankd.replica.effects import Effects, ReplicaEvent, Result
 from bankd.replica.events import Event, SnapshotFailed, SnapshotReceived, SnapshotSealed
+from bankd.sim.disk import Flip
 from bankd.sim.found import Found
 from bankd.sim.judges.answers import Answers
 from bankd.sim.judges.bank import Bank
@@ -30,12 +31,13 @@ from bankd.sim.judges.logs import Logs
 from bankd.sim.judges.offices import Offices
 from bankd.sim.judges.progress import Progress
 from bankd.sim.judges.promises import Promises
+from bankd.sim.judges.refills import Refills
 from bankd.sim.judges.rejoining import Rejoining
 from bankd.sim.judges.room import Room
 from bankd.sim.judges.snapshots import Snapshots
 from bankd.sim.judges.states import States
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import Fault, OlderCopy, Plan, Request, Wipe
+from bankd.sim.plan import Fault, Plan, Request, Wipe
 from bankd.types import LogIndex, NodeId, Term
 
 ABOUT_SNAPSHOTS: Final = frozenset({SnapshotSealed, SnapshotFailed, SnapshotReceived})
@@ -54,10 +56,11 @@ class Judges:
         self._bank = Bank()
         self._logs = Logs(self._books)
         self._elections = Elections(self._books)
-        self._promises = Promises(self._books, self._elections)
+        self._refills = Refills(plan, self._books)
+        self._promises = Promises(self._books, self._elections, self._refills)
         self._offices = Offices(plan, self._books)
         self._bounds = Bounds(plan)
-        self._disks = Disks(plan, self._logs, self._elections, self._promises)
+        self._disks = Disks(plan, self._logs, self._elections, self._promises, self._refills)
         self._commits = Commits(self._books, self._bank)
         self._states = States(self._bank)
         self._snapshots = Snapshots(plan, self._books, self._bank, self._states)
@@ -68,7 +71,7 @@ class Judges:
         self._clients = Clients(self._bank, self._answers)
         self._progress = Progress(plan, self._books, self._commits, self._clients)
         self._replicas: dict[NodeId, Replica] = {}
-        self._tampered = {fault.node for fault in plan.faults if isinstance(fault, OlderCopy | Wipe)}
+        self._wiped = {fault.node for fault in plan.faults if isinstance(fault, Wipe)}
         self.report = Report((), operations=0, unjudged=0)  # on the history, once it was judged
 
     @property
@@ -86,11 +89,11 @@ class Judges:
     def booted(self, now_ns: int, node: NodeId, replica: Replica, found: Found) -> None:
         """A process started from its disk and is about to take its first event."""
         book = self._books.of[node]
-        book.running = True
+        before, book.running = book.held, True
         book.leads = book.led = Term(0)
         book.stable_index = book.commit_index = book.applied_index = LogIndex(0)
         self._snapshots.booted(now_ns, book, found)
-        self._disks.booted(now_ns, book, found)
+        self._disks.booted(now_ns, book, found, before)
         self._desks.booted(node)
         self._replicas[node] = replica
         self._commits.advanced(now_ns, book, replica.raft.commit_index)
@@ -99,7 +102,7 @@ class Judges:
             self._states.advanced(now_ns, book, replica, replica.ledger.applied_index)
         self._snapshots.compacted(now_ns, book, replica.raft.base_index)
         self._room.booted(now_ns, book, found)
-        self._commits.judge_kept(now_ns, self._tampered)
+        self._commits.judge_kept(now_ns)
 
     def ended(self, now_ns: int, node: NodeId, why: str) -> None:
         """A process is gone: crashed, or ended by itself (a failed disk)."""
@@ -107,7 +110,7 @@ class Judges:
 
     def refused(self, now_ns: int, node: NodeId, error: NodeError) -> None:
         """A process would not start."""
-        self._disks.refused(now_ns, self._books.of[node], error)
+        self._refills.refused(now_ns, self._books.of[node], error)
 
     # Turns
 
@@ -129,6 +132,8 @@ class Judges:
         base = self._take_writes(now_ns, book, effects.persists) if effects.persists else None
         if effects.events and book.leads:
             self._commits.elected(now_ns, book)
+        if book.refilling:
+            self._refills.turned(now_ns, book, replica, effects.events)
         commit_index, applied_index = replica.raft.commit_index, replica.ledger.applied_index
         if base is not None or commit_index != book.commit_index or applied_index != book.applied_index:
             self._follow(now_ns, book, replica, base)
@@ -158,7 +163,7 @@ class Judges:
     def durable(self, now_ns: int, node: NodeId, write_seq: int) -> None:
         """The disk said that every write up to this number is durable; the replica has not heard of it yet."""
         if self._disks.durable(now_ns, self._books.of[node], write_seq):
-            self._commits.judge_kept(now_ns, self._tampered)
+            self._commits.judge_kept(now_ns)
 
     def _change_roles(self, now_ns: int, book: NodeBook, events: Sequence[ReplicaEvent]) -> None:
         for event in events:
@@ -212,6 +217,10 @@ class Judges:
         """A fault begins. The plan has said so before."""
         self._room.struck(fault)
 
+    def rotted(self, now_ns: int, node: NodeId, flip: Flip) -> None:
+        """A fault has flipped a bit on a disk."""
+        self._refills.rotted(node, flip)
+
     def healed(self, now_ns: int) -> None:
         """The safety phase is over and everything is mended but for `Plan.stays_down`."""
         self._progress.healed(now_ns)
@@ -225,9 +234,10 @@ class Judges:
         self._judge_times(now_ns)
         self._progress.judge_running(now_ns)
         running = self._books.running
-        if len(running) >= self._books.majority:
-            self._progress.finish(now_ns, [book for book in running if book.node not in self._tampered])
-        self._commits.judge_kept(now_ns, self._tampered)
+        if len(self._books.counting) >= self._books.majority:
+            self._refills.finish(now_ns)
+            self._progress.finish(now_ns, [book for book in running if book.node not in self._wiped])
+        self._commits.judge_kept(now_ns)
         for book in running:
             self._states.judge_whole(now_ns, book, self._replicas[book.node].ledger)
         self._judge_history(now_ns, history)

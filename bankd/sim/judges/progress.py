@@ -50,7 +50,7 @@ class Progress:
     def judge(self, now_ns: int) -> None:
         """The time is up."""
         self.due_ns = NEVER_NS
-        if not self._has_progressed and len(self._books.running) >= self._books.majority:
+        if not self._has_progressed and len(self._books.counting) >= self._books.majority:
             timeouts = f"{ELECTION_TIMEOUTS_MAX} election timeouts"
             raise Violation("V1", f"no write was acknowledged within {timeouts} after everything was mended", now_ns)
 

@@ -24,17 +24,21 @@ from bankd.raft.ready import Persist
 from bankd.replica.events import Event, PeerMessage, Received
 from bankd.sim.judges.books import Books, NodeBook
 from bankd.sim.judges.elections import Elections
+from bankd.sim.judges.refills import Refills
 from bankd.sim.judges.violation import Violation
 from bankd.types import LogIndex, NodeId, Term
 
 
 class Promises:
-    def __init__(self, books: Books, elections: Elections) -> None:
+    def __init__(self, books: Books, elections: Elections, refills: Refills) -> None:
         self._books = books
         self._elections = elections
+        self._refills = refills
 
     def leaves(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
         """A message leaves with the disk being as `book` says. The most frequent kinds come first."""
+        if book.refilling:
+            self._refills.leaves(now_ns, book, message)
         kind = type(message)
         if kind is HeartbeatResponse:
             return
