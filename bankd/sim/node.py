@@ -76,6 +76,8 @@ class Node:
         self._held: list[tuple[Process, Action]] = []  # for when the process goes on
         self._hung_until_ns = 0
         self._held_by_disk: list[tuple[Process, Action]] = []
+        self._completions = 0  # of the disk, numbered
+        self._completing: dict[int, tuple[Process, Action]] = {}  # those that its slowness holds back
         world.network.attach(self.name, self)
 
     # Into the process
@@ -114,7 +116,14 @@ class Node:
         self._world.queue.after(delay_ns, self._enter, process, action, *arguments)
 
     def _disk_later(self, process: Process, delay_ns: int, action: Action) -> None:
-        self._world.queue.after(delay_ns, self._enter_from_disk, process, action)
+        self._completions += 1
+        self._completing[self._completions] = process, action
+        self._world.queue.after(delay_ns, self._complete, self._completions)
+
+    def _complete(self, number: int) -> None:
+        """The disk is done, unless it was before, because it was mended."""
+        if number in self._completing:
+            self._enter_from_disk(*self._completing.pop(number))
 
     def _enter_from_disk(self, process: Process, action: Action) -> None:
         if self._world.queue.now_ns < self._hung_until_ns:
@@ -284,8 +293,14 @@ class Node:
         self.start()
 
     def mend(self) -> None:
-        """Let nothing go wrong here any more, and start the process if it is down."""
+        """Let nothing go wrong here any more, and start the process if it is down.
+
+        What a slow disk holds back is done: a roll takes some twenty operations, and may have been begun on a disk that
+        took a second for each.
+        """
         self.disk.disarm()
         self._ending = Ending()
         self._down_until_ns = 0
+        for number in self._completing:
+            self._world.queue.after(0, self._complete, number)
         self.start()
