@@ -53,6 +53,7 @@ class Promises:
         elif isinstance(message, VoteResponse):
             if message.granted and not message.pre_vote:
                 self._judge_vote(now_ns, book, message.term, message.to, "votes for")
+                self._count_overtaken_vote(now_ns, book, message)
         elif isinstance(message, VoteRequest) and not message.pre_vote:
             self._judge_vote(now_ns, book, message.term, book.node, "asks for votes as")
             self._elections.campaigned(message)
@@ -88,6 +89,12 @@ class Promises:
         if book.stable.term <= term and book.stable != HardState(term, choice):
             text = f"{does} {choice} in term {term}, and its disk says {_vote(book.stable)}"
             raise Violation("S2", text, now_ns, book.node)
+
+    def _count_overtaken_vote(self, now_ns: int, book: NodeBook, message: VoteResponse) -> None:
+        """Count a vote that was given in the turn in which its voter campaigned in the next term: that one term is written,
+        and after it no other vote can be given in this one."""
+        if book.stable.term > message.term:
+            self._elections.voted(now_ns, book.node, HardState(message.term, message.to))
 
     def _judge_acknowledgement(self, now_ns: int, book: NodeBook, message: AppendResponse) -> None:
         term, match = message.term, message.match_index
