@@ -25,6 +25,7 @@ from bankd.history.records import Record
 from bankd.sim.clients import Client
 from bankd.sim.faults import Faults
 from bankd.sim.judges import Judges, Violation
+from bankd.sim.judges.rejoining import HEARTBEATS_PER_CHUNK
 from bankd.sim.network import Network
 from bankd.sim.node import Node
 from bankd.sim.plan import Balance, NodeTraits, Open, Operation, Plan, ReadKind, Request
@@ -136,11 +137,19 @@ class World:
         product, queue = self._plan.product, self.around.queue
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
         latest_ns = queue.now_ns + max(REST_ELECTION_TIMEOUTS_MAX * product.election_timeout_ns, REST_NS_MIN)
+        latest_ns += self._chunks_max() * HEARTBEATS_PER_CHUNK * product.heartbeat_ns
         self._settle(latest_ns)
         queue.run_until(queue.now_ns + REST_HEARTBEATS * product.heartbeat_ns)
         self._settle(latest_ns)  # a try that was given up may have arrived meanwhile, and been proposed
         if self._judges is not None:
             self._judges.finish(queue.now_ns, self.recorder.history)
+
+    def _chunks_max(self) -> int:
+        """How many messages the largest snapshot may take that a follower is still being sent."""
+        processes = [node.process for node in self._nodes.values() if node.process is not None]
+        newest = [process.replica.snapshots.newest for process in processes]
+        size_bytes = max((snapshot.size_bytes for snapshot in newest if snapshot is not None), default=0)
+        return -(-size_bytes // self._plan.limits.snapshot_chunk_bytes)
 
     def _settle(self, latest_ns: int) -> None:
         queue = self.around.queue
