@@ -49,9 +49,7 @@ from bankd.wire.snapshot_codec import PART_BYTES_MAX, snapshot_damaged, snapshot
 from bankd.wire.snapshot_rows import encode_block
 
 SENT_BYTES: Final = 512 << 10  # of a file in one message: a follower writes and syncs that in some milliseconds
-CHUNKS_WAITING_MAX: Final = (
-    16  # one is under way to each follower, and from one leader; the rest are repeated questions
-)
+CHUNKS_WAITING_MAX: Final = 16  # one is under way to each follower, and from one leader; the rest are questions again
 READERS_MAX: Final = 4  # open snapshots; one that is deleted meanwhile stays readable
 
 

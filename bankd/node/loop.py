@@ -70,12 +70,12 @@ class ReplicaLoop:
     async def run(self) -> None:
         """Run until cancelled.
 
-          Raises:
-            UnknownEntryVersion: a committed entry is newer than this program.
-            MustRefill: the node lost what it acknowledged, or its state is wrong; nothing of that turn was carried out.
-        DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
+        Raises:
+          UnknownEntryVersion: a committed entry is newer than this program.
+          MustRefill: the node lost what it acknowledged, or its state is wrong; nothing of that turn was carried out.
+          DiskFailed: a write or fsync failed; what waited for it is never acknowledged (D2).
 
-          Cancellation: between two turns, so that no effect is half carried out.
+        Cancellation: between two turns, so that no effect is half carried out.
         """
         while True:
             await self._wake.wait()

@@ -70,7 +70,9 @@ class Snapshots:
     def ask(self, call: SnapshotCall, answer: Callable[[ReplyTo, Result], None]) -> None:
         """Take in a call for a snapshot: one of the state as it is now, or a later one."""
         newest = self.newest
-        if newest is not None and newest.index == self._applying.applied_index:
+        if not self._applying.applied_index:
+            answer(call.reply_to, snapshot_failed("this node has no state yet: a leader is to refill it"))
+        elif newest is not None and newest.index == self._applying.applied_index:
             answer(call.reply_to, _taken(newest))
         else:
             self._calls.append(call)

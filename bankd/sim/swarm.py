@@ -6,9 +6,9 @@ range is drawn from a few very different ones, and all that depends on the elect
 
 What is drawn is what the product promises to survive today (docs/reliability.md):
 
-- `Rot` only on nodes that then stay down: damage is refused, and not yet repaired from peers (D04, D05);
-- `Wipe` only in runs where no other process ends: the peers remember an incarnation no longer than they run (D09);
-- `OlderCopy` never: nothing keeps such a node from voting yet (D10).
+- `Rot` on a minority alone, which nothing mends at the end: whoever it hits starts again to be refilled, or not at all (D04, D05);
+- `Wipe` only in runs where no other process ends;
+- `OlderCopy` never: not every one can be noticed (D10).
 
 In most runs snapshots are taken, many of them as often as no operator would want, so that logs lose their beginnings
 and nodes that were away need a snapshot to come back.

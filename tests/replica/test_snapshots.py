@@ -120,6 +120,15 @@ def test_a_snapshot_that_failed_is_refused_to_whoever_asked_for_it() -> None:
     assert (answer.reason, answer.retryable) == ("SNAPSHOT_FAILED", True)
 
 
+def test_a_node_that_has_lost_its_state_has_none_to_take_a_snapshot_of() -> None:
+    group = Group([N1, N2])
+    ask(group, "asked")
+    answer = group.answers["asked"]
+    assert isinstance(answer, Refusal)
+    assert answer.reason == "SNAPSHOT_FAILED"
+    assert due(group) == []
+
+
 def test_whoever_waits_for_a_snapshot_is_told_at_its_deadline_that_it_is_still_being_written() -> None:
     group = led()
     write(group, 1)
