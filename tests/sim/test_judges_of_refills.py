@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from bankd.errors import DataDirForeign, DiskFailed, LogDamaged
-from bankd.raft.messages import AppendResponse, HardState, VoteRequest, VoteResponse
+from bankd.raft.messages import AppendResponse, HardState, Message, VoteRequest, VoteResponse
 from bankd.raft.ready import Refilled
 from bankd.replica.effects import Effects
 from bankd.replica.events import LossForgotten
@@ -43,7 +43,7 @@ def stripped(node: NodeId, effects: Effects) -> Effects:
     )
 
 
-def _bare(messages: tuple[object, ...]) -> tuple[object, ...]:
+def _bare(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(attrs.evolve(one, refilling=0) if isinstance(one, AppendResponse) else one for one in messages)
 
 
@@ -155,7 +155,12 @@ def test_what_a_node_acknowledged_before_its_loss_still_counts() -> None:
 def test_a_node_that_is_refilled_counts_again() -> None:
     group = refilling()
     seen: list[object] = []
-    group.spoil = lambda node, effects: (seen.extend(effects.events), effects)[1]
+
+    def seeing(node: NodeId, effects: Effects) -> Effects:
+        seen.extend(effects.events)
+        return effects
+
+    group.spoil = seeing
     group.settle()
     for _ in range(3):
         group.beat(N1)

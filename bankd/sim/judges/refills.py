@@ -24,7 +24,7 @@ from bankd.sim.disk import Flip
 from bankd.sim.found import Found
 from bankd.sim.judges.books import Books, Held, NodeBook
 from bankd.sim.judges.logs import name
-from bankd.sim.judges.tampering import is_tampered
+from bankd.sim.judges.tampering import is_replaced, is_tampered
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import OlderCopy, Plan, Rot, Wipe
 from bankd.storage.data_dir import META
@@ -50,7 +50,7 @@ class Refills:
         """A process started. `before`: what its disk held; `is_whole`: it still does."""
         if found.refilling and not (book.refilling and is_whole):
             self._judge_reason(now_ns, book)
-        if book.refilling and not found.refilling:
+        if book.refilling and not found.refilling and not is_replaced(self._plan, book, now_ns):
             self._trust(now_ns, book)
         elif not book.refilling and (found.refilling or not is_whole):
             book.lost += (before,)
@@ -63,7 +63,7 @@ class Refills:
         if fails or is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe):
             return
         flipped = self._flipped[book.node]
-        is_in_doubt = STATE in flipped and (book.refilling or flipped > HARMLESS & flipped)
+        is_in_doubt = STATE in flipped and (book.refilling or bool(flipped - HARMLESS))
         if META not in flipped and not is_in_doubt and (not flipped or len(self._plan.nodes) > 1):
             files = f"of which {', '.join(sorted(flipped))} rotted" if flipped else "that only crashed"
             raise Violation("D1", f"refuses a disk {files}: {error}", now_ns, book.node)
