@@ -10,7 +10,15 @@ import pytest
 
 from bankd.errors import Refusal
 from bankd.ledger.queries import GetBalance
-from bankd.raft.messages import AppendRequest, AppendResponse, Entry, EntryType, HardState, ReadIndexRequest
+from bankd.raft.messages import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    EntryType,
+    HardState,
+    HeartbeatResponse,
+    ReadIndexRequest,
+)
 from bankd.raft.ready import Persist, Role, RoleChanged
 from bankd.replica.effects import Effects
 from bankd.replica.events import Call, Calls, HandOverCall, ReadCall, Received
@@ -114,6 +122,28 @@ def test_appends_taken_for_lost_are_not_under_way() -> None:
         group.forge(N1, Effects(send_now=(again,)))
         group.spoil = lambda node, effects: attrs.evolve(effects, send_now=effects.send_now[:1])
         propose(group, 1, first=3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HeartbeatResponse(N1, N2, Term(2), refilling=7),
+        AppendResponse(N1, N2, Term(2), False, LogIndex(4), refilling=7),
+    ],
+    ids=["to a heartbeat", "to an append"],
+)
+def test_appends_to_a_node_that_has_lost_something_since_are_not_under_way(
+    answer: HeartbeatResponse | AppendResponse,
+) -> None:
+    group = led(Limits(inflight_messages_max=2))
+    propose(group, 2)
+    entry = Entry(LogIndex(5), Term(2), EntryType.COMMANDS, b"")
+    third = AppendRequest(N2, N1, Term(2), LogIndex(4), Term(2), LogIndex(2), (entry,))
+    with violated("B1", "has 3 appends under way to n2, at most 2"):
+        group.forge(N1, Effects(send_now=(third,)))
+    group.judges.turned(group.now_ns, N1, group.nodes[N1].replica, (Received(answer),), Effects())
+    with unblamed():
+        group.forge(N1, Effects(send_now=(third,)))
 
 
 @pytest.mark.parametrize(("bytes_max", "sent"), [(1, 1), (ENTRY_BYTES, 1), (ENTRY_BYTES + 1, 2)])

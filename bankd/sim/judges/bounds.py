@@ -6,7 +6,8 @@
 - `reads_waiting_max` questions for a read index at most are left unanswered.
 
 All of it is counted from the messages, the answers and the writes themselves. An append that does not follow the one
-before it begins a new window: what was under way was taken for lost, and costs nothing any more.
+before it begins a new window: what was under way was taken for lost, and costs nothing any more. So does an answer under
+another nonce than before: the follower has lost something, or has been refilled, and what was sent to it is void.
 
 Limits: an append without entries asks where a follower stands, and is not counted. A leader's own reads ask nobody,
 so they are not seen here (how many calls wait behind them is judged in `desks`).
@@ -26,6 +27,7 @@ from bankd.raft.messages import (
     HeartbeatResponse,
     ReadIndexRequest,
     ReadIndexResponse,
+    SnapshotResponse,
 )
 from bankd.raft.ready import Persist
 from bankd.replica.effects import Effects
@@ -51,6 +53,7 @@ class Office:
 
     term: Term
     windows: dict[NodeId, deque[Sent]] = attrs.field(factory=dict)  # by follower
+    nonces: dict[NodeId, int] = attrs.field(factory=dict)  # of followers that are refilling
     questions: list[tuple[NodeId, int]] = attrs.field(factory=list)  # who asks for a read index, and its number for it
 
 
@@ -65,8 +68,13 @@ class Bounds:
         if office.term != book.leads:
             office = self._offices[book.node] = Office(book.leads)
         for event in events:
-            if type(event) is Received and type(event.message) is not HeartbeatResponse:  # which nearly all are
-                _take(office, event.message)
+            if type(event) is not Received:
+                continue
+            message = event.message
+            if type(message) is not HeartbeatResponse:  # which nearly all are
+                _take(office, message)
+            elif message.refilling != office.nonces.get(message.sender, 0):
+                _begin_anew(office, message)
         fault = self._judge_sends(office, effects.send_now) if effects.send_now else None
         if effects.persists:
             fault = fault or self._judge_proposals(book, effects.persists)
@@ -120,12 +128,21 @@ class Bounds:
 def _take(office: Office, message: PeerMessage) -> None:
     if message.term != office.term:
         return
+    if isinstance(message, AppendResponse | SnapshotResponse):
+        _begin_anew(office, message)
     if type(message) is AppendResponse and message.accepted:
         window = office.windows.setdefault(message.sender, deque())
         while window and window[0].last_index <= message.match_index:
             window.popleft()
     elif type(message) is ReadIndexRequest:
         office.questions.append((message.sender, message.read_id))
+
+
+def _begin_anew(office: Office, message: AppendResponse | HeartbeatResponse | SnapshotResponse) -> None:
+    """Void a window if its follower answers under another nonce than before."""
+    if message.term == office.term and message.refilling != office.nonces.get(message.sender, 0):
+        office.nonces[message.sender] = message.refilling
+        office.windows.pop(message.sender, None)
 
 
 def _take_out(questions: list[tuple[NodeId, int]], answered: tuple[NodeId, int]) -> None:
