@@ -68,6 +68,7 @@ bench: $(STAMP)  ## the figures, as tables: the cluster, the simulator, the chec
 	$(PY) -m bench.simulator
 	$(PY) -m bench.checkers
 	$(PY) -m bench.image
+	$(PY) -m bench.held
 	$(PY) -m bench.snapshots
 
 # Seeds are drawn unless FROM says where to begin; SEEDS and HOURS both end it, whichever comes first.

@@ -43,6 +43,9 @@ from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_
 
 TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
 SHORT_SEGMENT_BYTES_MAX: Final = 1 << 20  # about 1 ms of zeros while a commit waits
+LOG_SHARE: Final = (
+    0.5  # of the room that writes of clients may not take: snapshots may take the rest of it, and make room by that
+)
 FIRST_TERM: Final = Term(1)
 FIRST_INDEX: Final = LogIndex(1)
 
@@ -110,7 +113,9 @@ def open_disk(
             _require_others(config, None, loss)
             set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
         refill = resume(disk, data_dir.path, identity, options)
-        store = SnapshotStore.open(disk, data_dir.snapshot_dir, identity.cluster_id)
+        store = SnapshotStore.open(
+            disk, data_dir.snapshot_dir, identity.cluster_id, int(config.storage.min_free_bytes * LOG_SHARE)
+        )
         restored = restore_newest(store)
         covered_index = LogIndex(0) if restored is None else restored.snapshot.index
         try:
@@ -136,7 +141,7 @@ def open_disk(
 
 def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
     """Raise the damage, in words, if this node is the only voter: there is nobody who could refill it."""
-    voters = set(config.cluster.bootstrap) if restored is None else restored.configuration.voters
+    voters = set(config.cluster.bootstrap) if restored is None else restored.state.configuration.voters
     if voters == {config.node.id}:
         raise LogDamaged(
             f"{damage}; {config.node.id} is the only voter, so nobody can refill it "
@@ -189,7 +194,7 @@ def _members(
         if entry.type is EntryType.CONFIG:
             return decode_configuration(entry.body)
     if restored is not None:
-        return restored.configuration, restored.addresses
+        return restored.state.configuration, restored.state.addresses
     bootstrap = config.cluster.bootstrap
     return Configuration(voters=frozenset(bootstrap)), bootstrap
 
@@ -246,7 +251,7 @@ def _state(opened: Opened) -> tuple[Ledger, Applied]:
     """The state to go on from: the snapshot's, or that after the first entry."""
     restored = opened.restored
     if restored is not None:
-        return restored.ledger, Applied(restored.snapshot.term, restored.configuration_body)
+        return restored.state.ledger, Applied(restored.snapshot.term, restored.state.header.configuration)
     ledger = Ledger()
     if not opened.recovered.entries:
         return ledger, Applied(Term(0), b"")

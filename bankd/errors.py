@@ -226,7 +226,7 @@ class DataDirLocked(NodeError):
 
 
 class DataDirForeign(NodeError):
-    """The data directory belongs to another node or cluster, or to a newer format."""
+    """A data directory, or a snapshot, belongs to another node or cluster, or to a newer format."""
 
     reason = "DATA_DIR_FOREIGN"
 

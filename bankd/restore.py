@@ -25,7 +25,7 @@ from bankd.boot import SHORT_SEGMENT_BYTES_MAX, cluster_id_of
 from bankd.config import Config
 from bankd.errors import Exit
 from bankd.raft.messages import Configuration, HardState
-from bankd.snapshot import open_snapshot, read_ledger
+from bankd.snapshot.files import open_snapshot, read_state
 from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.identity import Identity
 from bankd.storage.records import Base
@@ -71,7 +71,7 @@ def restore(backup: SnapshotReader, config: Config, disk: Disk, new_u64: Callabl
       DiskFailed, DiskFull: nothing that starts was made.
     """
     # All of it before anything is made: a damaged backup leaves no trace.
-    ledger = read_ledger(backup)
+    ledger = read_state(backup).ledger
     identity = _identity(config, backup.ref.content_id, new_u64() or 1)  # 0 stands for "not known"
     bootstrap = config.cluster.bootstrap
     members = encode_configuration(Configuration(voters=frozenset(bootstrap)), bootstrap)

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "wire": VALUES | {"ledger", "raft", "replica", "pb"},
     "storage": VALUES | {"raft.messages", "raft.ready", "pb"},
     "snapshot": VALUES | {"ledger", "raft.messages", "wire", "storage"},
-    "keeper": VALUES | {"ledger", "raft", "replica", "wire", "storage"},
+    "keeper": VALUES | {"ledger", "raft", "replica", "snapshot", "wire", "storage"},
     "boot": VALUES | {"config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
     "history": VALUES,
     "node": VALUES | {"boot", "config", "keeper", "ledger", "raft", "replica", "wire", "storage"},
@@ -35,13 +35,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "client": VALUES | {"ledger", "wire"},
     "gateway": VALUES | {"config", "ledger", "pb", "wire", "client"},
     "local": VALUES | {"client"},
-    "backup": VALUES | {"ledger", "wire", "storage"},
     "demo": VALUES | {"config", "client", "local"},
     "offline": VALUES | {"ledger", "raft.messages", "snapshot", "wire", "storage"},
     "restore": VALUES | {"boot", "config", "ledger", "raft", "snapshot", "storage", "wire"},
     "cli": VALUES | {"campaign", "config", "demo", "gateway", "history", "node", "offline", "restore"},
     "__main__": frozenset({"cli"}),
-    "bankctl": VALUES | {"client", "backup"},
+    "bankctl": VALUES | {"client", "snapshot"},
 }
 PURE = frozenset({"types", "errors", "status", "ledger", "raft", "replica", "sim"})
 PURE_MODULES = frozenset({

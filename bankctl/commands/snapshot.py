@@ -27,7 +27,7 @@ from bankd.errors import BankError, Code, Exit, Refusal
 from bankd.status import SnapshotTaken
 
 if TYPE_CHECKING:
-    from bankd.backup import Backup
+    from bankd.snapshot.files import Found
 
 TAKEN: Final = (
     Column("node", TEXT),
@@ -95,11 +95,11 @@ def save(session: Session, *, file: str, node: str | None, force: bool) -> Exit:
 
 
 def show(session: Session, *, file: str) -> Exit:
-    from bankd import backup
+    from bankd.snapshot import files
 
     progress = Progress(session.printer, told=byte_size)
     try:
-        found = backup.look(Path(file), progress.watch)
+        found = files.look(Path(file), progress.watch)
     finally:
         progress.hide()
     session.printer.record(Record(BACKUP, row_of(file, found), "\n".join(lines_of(file, found))))
@@ -146,7 +146,7 @@ class Saving:
     session: Session
     path: Path
 
-    def run(self, nodes: Sequence[NodeView]) -> "tuple[NodeView, Backup]":
+    def run(self, nodes: Sequence[NodeView]) -> "tuple[NodeView, Found]":
         """The node whose snapshot was saved, and what is in it.
 
         Raises BankError: no node's could be saved; it is the last one's error.
@@ -161,10 +161,10 @@ class Saving:
                     raise
                 self.session.printer.note(f"{source.name}: {error}; beginning anew on {left[0].name}")
 
-    def _save_from(self, source: NodeView) -> "Backup":
-        from bankd import backup
+    def _save_from(self, source: NodeView) -> "Found":
+        from bankd.snapshot import files
 
-        draft = backup.begin(self.path)
+        draft = files.begin(self.path)
         try:
             taken = take(self.session, source)
             self._fetch(source, taken, draft.append)
@@ -191,28 +191,30 @@ class Saving:
         finally:
             progress.hide()
 
-    def _verify(self, taken: SnapshotTaken, path: Path) -> "Backup":
-        from bankd import backup
+    def _verify(self, taken: SnapshotTaken, path: Path) -> "Found":
+        from bankd.snapshot import files
 
         self.session.printer.note("verifying it: all of it is replayed")
         progress = Progress(self.session.printer, told=byte_size)
         try:
-            found = backup.look(path, progress.watch)
+            found = files.look(path, progress.watch)
         finally:
             progress.hide()
-        damage = found.damage or ("" if found.content_id == taken.content_id else f"{path}: another snapshot")
+        damage = str(found.damage or "")
+        if found.content is not None and found.content.content_id != taken.content_id:
+            damage = f"{path}: another snapshot"
         if damage:
             raise BankError(Refusal(Code.DATA_LOSS, "SNAPSHOT_DAMAGED", f"what it sent is damaged: {damage}"))
         return found
 
 
-def row_of(file: str, found: "Backup") -> Row:
+def row_of(file: str, found: "Found") -> Row:
     """What is not known of a damaged file is left out."""
     row: dict[str, str | int | bool | None] = {
         "file": file,
-        "sound": not found.damage,
+        "sound": found.damage is None,
         "size_bytes": found.size_bytes,
-        "damage": found.damage or None,
+        "damage": str(found.damage or "") or None,
     }
     if found.header is not None:
         row |= {
@@ -221,35 +223,44 @@ def row_of(file: str, found: "Backup") -> Row:
             "term": found.header.term,
             "time": found.header.time_ns or None,
             "digest": found.header.digest.hex(),
-            "content_id": found.content_id.hex(),
-            "content_bytes": found.content_bytes,
-            "voters": ",".join(found.voters),
-            "learners": ",".join(found.learners) or None,
         }
-    if found.books is not None:
-        row |= {"accounts": found.books.accounts, "transfers": found.books.transfers}
+    if found.configuration is not None:
+        row |= {
+            "voters": ",".join(sorted(found.configuration.voters)),
+            "learners": ",".join(sorted(found.configuration.learners)) or None,
+        }
+    if found.content is not None:
+        row |= {
+            "content_id": found.content.content_id.hex(),
+            "content_bytes": found.content.content_bytes,
+            "accounts": found.content.accounts,
+            "transfers": found.content.transfers,
+        }
     return row
 
 
-def lines_of(file: str, found: "Backup") -> list[str]:
+def lines_of(file: str, found: "Found") -> list[str]:
     """For people. A damaged file's header is told as far as it can be read."""
     lines = [f"backup   {file}, {byte_size(found.size_bytes)}"]
     header = found.header
     if header is not None:
         moment = f", {to_the_millisecond(header.time_ns)}" if header.time_ns else ""
+        voters = f"; voters {', '.join(sorted(found.configuration.voters))}" if found.configuration else ""
         lines += [
-            f"cluster  {header.cluster_id:016x}; voters {', '.join(found.voters)}",
+            f"cluster  {header.cluster_id:016x}{voters}",
             f"state    after index {header.index}, term {header.term}{moment}",
             f"digest   {header.digest.hex()}",
-            f"content  {found.content_id.hex()}, {byte_size(found.content_bytes)} before compression",
         ]
-    if found.books is not None:
-        lines.append(f"ledger   {holdings(found)}; balances add up to 0, none below 0")
+    if (content := found.content) is not None:
+        lines += [
+            f"content  {content.content_id.hex()}, {byte_size(content.content_bytes)} before compression",
+            f"ledger   {holdings(found)}; balances add up to 0, none below 0",
+        ]
     if found.damage:
         lines.append(f"DAMAGE   {found.damage}")
     lines.append(f"verdict  {'DAMAGED' if found.damage else 'sound'}")
     return [one_line(line) for line in lines]
 
 
-def holdings(found: "Backup") -> str:
-    return f"{found.books.accounts} accounts, {found.books.transfers} transfers" if found.books else "not known"
+def holdings(found: "Found") -> str:
+    return f"{found.content.accounts} accounts, {found.content.transfers} transfers" if found.content else "not known"

@@ -100,8 +100,8 @@ class AioDriver:
             self._sweeping.cancel()
 
     def pinned_to(self, address: str, retry: RetryPolicy = ONE_TRY) -> "AioDriver":
-        """A driver of its own, not open yet, for exactly the node at `address`."""
-        return AioDriver(self._options.pinned_to(address, retry), self._environment)
+        """A driver of its own, not open yet, for exactly the node at `address`, of the cluster that this one knows."""
+        return AioDriver(self._options.pinned_to(address, self._session.cluster_id, retry), self._environment)
 
     def known_addresses(self) -> tuple[str, ...]:
         return self._session.known_addresses

@@ -8,9 +8,14 @@ Rules
   used up the node at hand will do: every node passes calls on.
 - A node that can name no leader may be cut off from the others: the next one is tried.
 - When every known node failed, the next circle waits for a backoff.
+- The cluster that greets first is the one that is meant, until the client ends: what has another id is refused, and
+  refuses us. So a client that was spoken to by a cluster never sends its writes again to one that was restored from its
+  backup, whatever that is called.
 - A write whose answer took a hop says that this node does not lead (any more). The client greets anew, to be
   told who does, at most every LEADER_SOUGHT_EVERY_S: a leader that it cannot reach is no reason to
   reconnect for ever.
+
+Limits: a client that is started anew, or made for one call, has no such memory.
 """
 
 from math import inf
@@ -25,6 +30,7 @@ from bankd.client.options import ClientOptions
 from bankd.client.pending import Request
 from bankd.client.retry import Backoff
 from bankd.errors import Code, Refusal
+from bankd.types import ClusterId
 from bankd.wire.frames import Frame
 from bankd.wire.hello import Hello, PeerRole
 
@@ -59,7 +65,12 @@ class Connector:
         self._endpoints = Endpoints(options.endpoints)
         self._follow_leader = options.follow_leader
         self._backoff = backoff
-        self._hello = Hello(PeerRole.CLIENT, cluster=options.cluster or "", software=f"bank-cluster {__version__}")
+        self._hello = Hello(
+            PeerRole.CLIENT,
+            cluster=options.cluster or "",
+            cluster_id=options.cluster_id,
+            software=f"bank-cluster {__version__}",
+        )
         self._opening: Link | None = None
         self._retired: list[Link] = []
         self._circles = 0  # failed in a row
@@ -68,6 +79,11 @@ class Connector:
     @property
     def known_addresses(self) -> tuple[str, ...]:
         return self._endpoints.known
+
+    @property
+    def cluster_id(self) -> ClusterId:
+        """Of the cluster that is meant; 0 before any has greeted."""
+        return self._hello.cluster_id
 
     @property
     def links(self) -> list[Link]:
@@ -94,6 +110,8 @@ class Connector:
         Raises HandshakeRefused, ProtocolError.
         """
         theirs = link.welcome(frame, self._hello)
+        if not self.cluster_id:
+            self._hello = attrs.evolve(self._hello, cluster=theirs.cluster, cluster_id=theirs.cluster_id)
         self._opening, self.current = None, link
         self._circles = 0
         if self._follow_leader:

@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from bankd.client.retry import RetryPolicy
-from bankd.types import LINEARIZABLE, ReadMode
+from bankd.types import LINEARIZABLE, ClusterId, ReadMode
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:7401"
 DEFAULT_PORT: Final = 7401
@@ -23,7 +23,8 @@ _ADDRESS: Final = re.compile(
 
 @attrs.frozen
 class ClientOptions:
-    """`follow_leader` is off for a client that must speak to exactly the node it was given."""
+    """`follow_leader` is off for a client that must speak to exactly the node it was given. `cluster_id` 0: of the
+    cluster that greets it first."""
 
     endpoints: tuple[str, ...]
     cluster: str | None = None
@@ -32,14 +33,19 @@ class ClientOptions:
     read: ReadMode = LINEARIZABLE
     max_in_flight: int = attrs.field(default=IN_FLIGHT_MAX, validator=attrs.validators.ge(1))
     follow_leader: bool = True
+    cluster_id: ClusterId = ClusterId(0)
 
     def limit_s(self, timeout_s: float | None) -> float:
         """The time that a call has: its own, or the client's."""
         return self.timeout_s if timeout_s is None else timeout_s
 
-    def pinned_to(self, address: str, retry: RetryPolicy = ONE_TRY) -> "ClientOptions":
+    def pinned_to(
+        self, address: str, cluster_id: ClusterId = ClusterId(0), retry: RetryPolicy = ONE_TRY
+    ) -> "ClientOptions":
         """The same, for exactly the node at `address`. Without `retry`, if it cannot be reached, that is the answer."""
-        return attrs.evolve(self, endpoints=parse_endpoints(address), retry=retry, follow_leader=False)
+        return attrs.evolve(
+            self, endpoints=parse_endpoints(address), retry=retry, follow_leader=False, cluster_id=cluster_id
+        )
 
 
 def parse_endpoints(endpoints: str | Sequence[str]) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import TypeVar
 
+import attrs
+
 from bankd.client.coalesce import Coalescer
 from bankd.client.connector import Connector, Wish
 from bankd.client.ids import IdSource
@@ -35,6 +37,7 @@ from bankd.client.retry import Backoff
 from bankd.client.transfers import TransferRow
 from bankd.client.verdicts import closed_error, deadline_error, final_error, lost, unreachable
 from bankd.errors import BankError, HandshakeRefused, ProtocolError, Refusal
+from bankd.types import ClusterId
 from bankd.wire.frames import FLAG_HOPPED, Frame, FrameKind
 from bankd.wire.refusals import decode_refusal, to_error
 
@@ -66,6 +69,11 @@ class Session:
     @property
     def known_addresses(self) -> tuple[str, ...]:
         return self._connector.known_addresses
+
+    @property
+    def cluster_id(self) -> ClusterId:
+        """Of the cluster that greeted first; 0 before."""
+        return self._connector.cluster_id
 
     @property
     def has_lone_caller(self) -> bool:
@@ -134,7 +142,8 @@ class Session:
         except ProtocolError as error:
             self._lose(link, lost(link.address, f"broke the protocol: {error}"), now)
         except HandshakeRefused as refused:
-            self._lose(link, refused.refusal, now)
+            refusal = refused.refusal
+            self._lose(link, attrs.evolve(refusal, message=f"{link.address}: {refusal.message}"), now)
         self._refill(now)
 
     def disconnected(self, link: Link, why: str, now: float) -> None:

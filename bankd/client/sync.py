@@ -154,7 +154,7 @@ class SyncClusterAdmin:
         timeout_s: float | None = None,
     ) -> None:
         limit_s = self._options.limit_s(timeout_s)
-        with SyncDriver(self._options.pinned_to(endpoint, self._options.retry)) as driver:
+        with self._driver.pinned_to(endpoint, self._options.retry) as driver:
             while offset < snapshot.size_bytes:
                 part = driver.run(calls.read_snapshot(snapshot, offset), limit_s)
                 write(part.data)
@@ -190,5 +190,5 @@ class SyncClusterAdmin:
         limit_s = self._options.limit_s(timeout_s)
         if endpoint is None:
             return self._driver.run(call, limit_s)
-        with SyncDriver(self._options.pinned_to(endpoint)) as driver:
+        with self._driver.pinned_to(endpoint) as driver:
             return driver.run(call, limit_s)

@@ -16,9 +16,10 @@ from typing import Final, Self, TypeVar
 
 from bankd.client.connector import OpenLink
 from bankd.client.link import CONNECT_S_MAX, Link
-from bankd.client.options import ClientOptions, split_address
+from bankd.client.options import ONE_TRY, ClientOptions, split_address
 from bankd.client.pending import Call, Pending
 from bankd.client.results import Transfer
+from bankd.client.retry import RetryPolicy
 from bankd.client.session import Session
 from bankd.client.transfers import TransferBatch
 from bankd.client.verdicts import describe
@@ -35,6 +36,7 @@ class SyncDriver:
     """One caller at a time; others wait for the lock."""
 
     def __init__(self, options: ClientOptions) -> None:
+        self._options = options
         self._session = Session(options, random_bytes=urandom, clock_ns=time.time_ns)
         self._sockets: dict[Link, socket] = {}
         self._unsent: dict[Link, memoryview] = {}
@@ -54,6 +56,10 @@ class SyncDriver:
             self._session.close()
             self._act()
             self._selector.close()
+
+    def pinned_to(self, address: str, retry: RetryPolicy = ONE_TRY) -> "SyncDriver":
+        """A driver of its own for exactly the node at `address`, of the cluster that this one knows."""
+        return SyncDriver(self._options.pinned_to(address, self._session.cluster_id, retry))
 
     def make_ids(self, count: int) -> list[str]:
         with self._lock:

@@ -1,14 +1,15 @@
 """Carry out what a replica asks of snapshots: write its own, read them for followers, keep the leader's.
 
 Lanes of their own, for they must not wait for each other: `taking` lasts as long as a snapshot, `sending` and
-`receiving` have one short job for each chunk, the last of which restores the whole; `marking` ends a refill. Their steps touch the same store, so a driver makes
-one blocking call at a time, whichever lane it belongs to.
+`receiving` have one short job for each chunk, the last of which restores the whole; `marking` ends a refill. Their steps
+touch the same store, so a driver makes one blocking call at a time, whichever lane it belongs to.
 
 What fails, and what comes of it:
 - no room: the draft is given up, the node goes on; its own snapshot is tried later, the leader's when the leader asks again
 - a chunk, or the whole, is not what the leader announced: what was received is given up, and the next question begins it anew
-- a newer program wrote it: it is left alone from then on, for the same bytes would fail again
+- a newer program, or another cluster, wrote it: it is left alone from then on, for the same bytes would fail again
 - a snapshot of ours cannot be read: the replica is told, and takes a new one
+- one is deleted before any of it was sent: the follower is sent a newer one
 - any other failure of the disk ends the node: the log is on the same one
 
 The log on the disk is pruned right after a snapshot is sealed, a received one too, up to where two cover it.
@@ -21,8 +22,8 @@ from typing import Final
 
 import attrs
 
-from bankd.errors import DiskFull, Refusal
-from bankd.keeper.restoring import SnapshotNewer, restore
+from bankd.errors import DataDirForeign, DiskFull, Refusal
+from bankd.keeper.restoring import restore
 from bankd.keeper.work import Lane, Work, blocking
 from bankd.raft.messages import SnapshotRef
 from bankd.raft.ready import ChunkReceived, ChunkWanted
@@ -40,7 +41,7 @@ from bankd.status import SnapshotPart
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged, SnapshotHeader
 from bankd.storage.snapshot_reader import SnapshotReader
 from bankd.storage.snapshot_receiver import IncomingSnapshot
-from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
 from bankd.storage.snapshot_writer import SnapshotWriter
 from bankd.types import ClusterId, LogIndex
 from bankd.wire.requests import SnapshotReadAsked
@@ -156,6 +157,8 @@ class Keeper:
         except SnapshotDamaged as error:
             yield from self._found_damaged(wanted.snapshot, str(error))
             self._post(ChunkRead(wanted, None))
+        except SnapshotGone:  # two newer ones were taken before the first chunk was asked for
+            self._post(ChunkRead(wanted, None))
         else:
             self._post(ChunkRead(wanted, data))
 
@@ -176,6 +179,8 @@ class Keeper:
             except SnapshotDamaged as error:
                 yield from self._found_damaged(snapshot, str(error))
                 answer(snapshot_damaged(snapshot.index, str(error)))
+            except SnapshotGone:
+                answer(snapshot_not_found(snapshot.index, snapshot.term))
             else:
                 answer(
                     SnapshotPart(snapshot.index, snapshot.term, snapshot.size_bytes, snapshot.content_id, offset, data)
@@ -230,23 +235,21 @@ class Keeper:
             self._post(ChunkKept(snapshot, received_bytes))
             if incoming.is_complete:
                 yield from self._install(incoming)
-        except (DiskFull, SnapshotDamaged, SnapshotNewer) as error:
+        except (DiskFull, SnapshotDamaged, DataDirForeign) as error:
             self._tell(Happening.NOT_RECEIVED, snapshot.index, str(error))
-            if isinstance(error, SnapshotNewer):
+            if isinstance(error, DataDirForeign):
                 self._left_alone = snapshot.content_id
             yield from blocking(incoming.abandon)
 
     def _install(self, incoming: IncomingSnapshot) -> Work[None]:
         snapshot = incoming.snapshot
-        restored = yield from restore(snapshot, incoming)
+        state = yield from restore(snapshot, incoming)
         covered_index = yield from blocking(lambda: self._seal_received(incoming))
         yield from blocking(lambda: self._prune(covered_index))
         self._received_index = snapshot.index
         self._tell(Happening.RECEIVED, snapshot.index, f"{snapshot.size_bytes} bytes")
         self._post(
-            SnapshotReceived(
-                snapshot, covered_index, restored.ledger, restored.configuration, restored.configuration_body
-            )
+            SnapshotReceived(snapshot, covered_index, state.ledger, state.configuration, state.header.configuration)
         )
 
     def _seal_received(self, incoming: IncomingSnapshot) -> LogIndex:

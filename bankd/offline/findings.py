@@ -6,10 +6,11 @@ import attrs
 
 from bankd.types import LogIndex
 
-# States of files. The last two are not checked, see verify.py; a segment may also be sealed, open or unused.
+# States of files. The last three are not checked, see verify.py; a segment may also be sealed, open or unused.
 SOUND: Final = "sound"
 DAMAGED: Final = "damaged"
 UNREADABLE: Final = "unreadable"
+SET_ASIDE: Final = "set aside"
 NO_MEMORY: Final = "not memory"
 NOT_CHECKED: Final = "not checked"
 

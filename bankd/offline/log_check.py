@@ -24,7 +24,7 @@ from bankd.offline.files import Unreadable, read_file
 from bankd.offline.findings import DAMAGED, UNREADABLE, FileLine, Finding
 from bankd.offline.progress import Progress
 from bankd.offline.survivors import Survivors
-from bankd.raft.messages import Entry
+from bankd.raft.messages import Entry, EntryType
 from bankd.storage.data_dir import WAL
 from bankd.storage.outline import Outline
 from bankd.storage.records import SECTOR_BYTES, Base, Place, Record, shown
@@ -64,10 +64,12 @@ class LogCheck:
     whole_batches: int = 0  # before the first damage
     batches: int = 0
     is_readable: bool = True  # a starting node finds nothing wrong
+    stops: str | None = None  # why a starting node ends here, where this comes before any damage
+    first_configuration: bytes = b""  # body of the first that is whole
     files: list[FileLine] = attrs.field(factory=list)
     notes: list[Finding] = attrs.field(factory=list)
     damages: list[Finding] = attrs.field(factory=list)
-    _sequence: int | None = None
+    last_sequence: int = 0  # of the segments, by their names
     _end: _End = attrs.field(factory=_End)
     _indexes: tuple[LogIndex, LogIndex] | None = None  # of the segment at hand
 
@@ -84,6 +86,7 @@ class LogCheck:
             try:
                 data = read_file(path)
             except Unreadable as unreadable:
+                self._stop(f"the disk does not give back {WAL}/{path.name}")
                 self._damage(path, unreadable.offset, unreadable.expected)
                 self.files.append(FileLine(path.name, path.stat().st_size, UNREADABLE))
                 self._end = _End()
@@ -108,12 +111,12 @@ class LogCheck:
         if sequence is None:
             self._damage(path, 0, NAME_EXPECTED)
             return
-        if self._sequence is None:
+        if not self.last_sequence:
             self.outline.next_index = first_index_of(path.name)
             self.base_index = LogIndex(self.outline.next_index - 1)
-        elif sequence != self._sequence + 1:
-            self._damage(path, 0, f"segment {self._sequence + 1}, not {sequence}")
-        self._sequence = sequence
+        elif sequence != self.last_sequence + 1:
+            self._damage(path, 0, f"segment {self.last_sequence + 1}, not {sequence}")
+        self.last_sequence = sequence
 
     def _header(self, path: Path, data: bytes) -> SegmentHeader | None:
         try:
@@ -123,6 +126,7 @@ class LogCheck:
             return None
         self.owner = self.owner or owner
         if owner != self.owner:
+            self._stop(f"{WAL}/{path.name} belongs to {owner}")
             self._damage(path, 0, f"a segment of {self.owner}, not of {owner}")
         if header.name != path.name:
             self._damage(path, 0, misnamed(header, path))
@@ -194,6 +198,8 @@ class LogCheck:
             self.survivors.begin_anew()
             self.base_index = record.index
         elif isinstance(record, Entry):
+            if record.type is EntryType.CONFIG:
+                self.first_configuration = self.first_configuration or record.body
             self.survivors.note(record.index, next_index)
             self.base_index = min(self.base_index, LogIndex(record.index - 1))
 
@@ -202,6 +208,10 @@ class LogCheck:
             at = len(data) - len(data[offset:].lstrip(b"\0"))
             expected = f"zeros behind the seal, not {shown(data, at)}"
             self.damages.append(Finding(f"{WAL}/{path.name}", at, f"expected {expected}"))
+
+    def _stop(self, why: str) -> None:
+        if self.is_readable:
+            self.stops = why
 
     def _note(self, path: Path, offset: int | None, message: str) -> None:
         self.notes.append(Finding(f"{WAL}/{path.name}", offset, message))

@@ -1,8 +1,8 @@
 """`bankd verify`: is everything in this data directory as it was written, and does the money add up?
 
 The directory is locked for readers, so that no node changes it meanwhile. Every file in it is named: checked, or with
-the words that say why not: "not memory" is what no start reads back, "not checked" is what nothing is known of here, and
-the verdict counts those.
+the words that say why not: "not memory" is what no start reads back, "set aside" what a start could not rely on and kept
+as it was, "not checked" is what nothing is known of here, and the verdict counts those.
 
 Snapshots are read first, row by row. Then the log is checked, and then replayed: from the oldest snapshot that it leads
 on from, to the newest, and to its end.
@@ -23,30 +23,45 @@ from bankd.offline.findings import (
     DAMAGED,
     NO_MEMORY,
     NOT_CHECKED,
+    SET_ASIDE,
     SOUND,
     UNREADABLE,
     FileLine,
     Finding,
 )
+from bankd.offline.framed_check import FramedFile, Marker, check_marker, check_peers
 from bankd.offline.inspect_snapshots import run_snapshots
 from bankd.offline.log_check import LogCheck
 from bankd.offline.progress import Progress, width_of
 from bankd.offline.replay import Replay
 from bankd.offline.report import LogSummary, Report, SnapshotLine, as_json, as_text
-from bankd.offline.snapshots import SnapshotFound, look_at_own
-from bankd.offline.start import foretell, leads_on
+from bankd.offline.snapshots import SnapshotFound, look_at_own, newest_sound
+from bankd.offline.start import NEW, Evidence, begins_too_late, foretell, leads_on
 from bankd.offline.state_check import FILE as STATE_FILE
-from bankd.offline.state_check import check_state
+from bankd.offline.state_check import StateCheck, check_state
 from bankd.storage.data_dir import META, META_RESTORING, SNAPSHOTS, WAL
 from bankd.storage.identity import FORMAT_VERSION, Identity, look_at_meta
 from bankd.storage.lock import nodes_kept_away
+from bankd.storage.peers import NAME as PEERS
+from bankd.storage.refill import DAMAGED_SUFFIX
+from bankd.storage.refill import NAME as REFILL
 from bankd.storage.segment import Owner
 from bankd.storage.snapshot_names import SUFFIX
 from bankd.types import LogIndex
 
 # Files that are made anew, or written again in full, before anybody reads them.
 _NO_MEMORY: Final = frozenset(
-    {"LOCK", "META.tmp", "STATE.tmp", "spare.tmp", "short.tmp", "writing.tmp", "receiving.tmp"}
+    {
+        "LOCK",
+        "META.tmp",
+        "STATE.tmp",
+        "REFILL.tmp",
+        "PEERS.tmp",
+        "spare.tmp",
+        "short.tmp",
+        "writing.tmp",
+        "receiving.tmp",
+    }
 )
 
 
@@ -76,16 +91,24 @@ def verify(data_dir: Path) -> Report:
     identity, files, damages = _check_meta(data_dir)
     read = _read(data_dir, identity)
     log, snapshots = read.log, read.snapshots
-    if identity is None and not damages and (log.batches or log.damages):
+    if identity is None and not damages and (log.batches or log.damages or read.state.files):
         damages = [Finding(META, None, "expected the name of this log's owner, not no such file")]
     is_new = identity is None and not damages
+    evidence = Evidence(identity, read.marker, log, read.state, snapshots)
     return Report(
         data_dir=str(data_dir),
         identity=identity,
-        files=[*files, *log.files, *read.state, *map(_snapshot_file, snapshots), *_others(data_dir)],
+        files=[
+            *files,
+            *(framed.line for framed in read.framed),
+            *log.files,
+            *read.state.files,
+            *map(_snapshot_file, snapshots),
+            *_others(data_dir),
+        ],
         snapshots=[SnapshotLine(found, read.replay.equal_from.get(found.file)) for found in snapshots],
         log=_summary(log),
-        start=foretell(has_meta=identity is not None, is_new=is_new, log=log, snapshots=snapshots),
+        start=NEW if is_new else foretell(evidence),
         ledger=read.ledger,
         notes=[*log.notes, *_notes(log, snapshots)],
         damages=[*damages, *read.damages],
@@ -99,15 +122,22 @@ class _Read:
 
     snapshots: Sequence[SnapshotFound]
     log: LogCheck
-    state: Sequence[FileLine]  # of the copy of term and vote, if there is one
-    state_damages: Sequence[Finding]
+    state: StateCheck
+    marker: Marker | None
+    peers: FramedFile | None
     replay: Replay
     ledger: LedgerSummary
 
     @property
+    def framed(self) -> list[FramedFile]:
+        marker = None if self.marker is None else self.marker.file
+        return [file for file in (marker, self.peers) if file is not None]
+
+    @property
     def damages(self) -> Iterator[Finding]:
+        yield from (file.damage for file in self.framed if file.damage is not None)
         yield from self.log.damages
-        yield from self.state_damages
+        yield from self.state.damages
         yield from _unreached(self.log, self.snapshots)
         yield from (found.damage for found in self.snapshots if found.damage is not None)
         yield from self.replay.damages
@@ -122,10 +152,11 @@ def _read(data_dir: Path, identity: Identity | None) -> _Read:
         owner = None if identity is None else Owner.of(identity)
         log = LogCheck(owner)
         log.run(segments, progress)
-        state, state_damages = check_state(data_dir / WAL, log, owner)
+        state = check_state(data_dir / WAL, log, owner)
         replay = Replay(log.whole_batches, log.first_batch)
         _replay(replay, segments, log, snapshots, progress)
-        return _Read(snapshots, log, state, state_damages, replay, replay.summary())
+        marker, peers = check_marker(data_dir), check_peers(data_dir)
+        return _Read(snapshots, log, state, marker, peers, replay, replay.summary())
     finally:
         progress.hide()
 
@@ -162,16 +193,16 @@ def _replay(
 
 def _unreached(log: LogCheck, snapshots: Sequence[SnapshotFound]) -> list[Finding]:
     """What is wrong with a log that begins too late."""
-    newest = max((found.index for found in snapshots if found.damage is None), default=LogIndex(0))
-    if log.base_index <= newest:
+    newest = newest_sound(snapshots)
+    if not begins_too_late(log, newest):
         return []
-    reached = f"at index {newest + 1} or before, as no sound snapshot reaches further"
+    reached = f"at index {newest.index + 1 if newest else 1} or before, as no sound snapshot reaches further"
     return [Finding(f"{WAL}/", None, f"expected a log that begins {reached}, not at {log.base_index + 1}")]
 
 
 def _notes(log: LogCheck, snapshots: Sequence[SnapshotFound]) -> list[Finding]:
-    newest = next((found for found in reversed(snapshots) if found.damage is None), None)
-    if log.damages or newest is None or log.base_index > newest.index or leads_on(log, newest):
+    newest = newest_sound(snapshots)
+    if log.damages or newest is None or begins_too_late(log, newest) or leads_on(log, newest):
         return []
     return [
         Finding(
@@ -230,16 +261,21 @@ def _others(data_dir: Path) -> list[FileLine]:
     """The files that are not checked."""
     paths = (path for path in sorted(data_dir.rglob("*")) if path.is_file())
     return [
-        FileLine(
-            str(path.relative_to(data_dir)), path.stat().st_size, NO_MEMORY if path.name in _NO_MEMORY else NOT_CHECKED
-        )
+        FileLine(str(path.relative_to(data_dir)), path.stat().st_size, _why_not(path, data_dir))
         for path in paths
         if not _is_checked(path, data_dir)
     ]
 
 
+def _why_not(path: Path, data_dir: Path) -> str:
+    if path.name in _NO_MEMORY:
+        return NO_MEMORY
+    is_kept = path.parent in (data_dir / WAL, data_dir / SNAPSHOTS) and path.name.endswith(DAMAGED_SUFFIX)
+    return SET_ASIDE if is_kept else NOT_CHECKED
+
+
 def _is_checked(path: Path, data_dir: Path) -> bool:
     kinds = ((WAL, ".wal"), (SNAPSHOTS, SUFFIX))
-    return path in (data_dir / META, data_dir / STATE_FILE) or any(
+    return path in (data_dir / META, data_dir / REFILL, data_dir / PEERS, data_dir / STATE_FILE) or any(
         path.parent == data_dir / directory and path.name.endswith(suffix) for directory, suffix in kinds
     )

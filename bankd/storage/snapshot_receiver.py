@@ -5,17 +5,16 @@ harmless, a piece behind a gap is not taken, and after a lost connection or a ch
 equal content ids are equal bytes. Within one process only: what an earlier one has received is not relied upon
 (snapshot_draft.py), and a restarted node begins at 0.
 
-Nothing that a peer says is allocated, and nothing that it sent is used before `chunks` has ended. Whether there is room
-for what it announces, the driver asks before.
+Nothing that a peer says is allocated, and nothing that it sent is used before `chunks` has ended.
+Whether there is room for what it announces is asked first (`SnapshotStore.receive`).
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bankd.errors import DataDirForeign
 from bankd.raft.messages import SnapshotRef
 from bankd.storage.snapshot_draft import Draft
-from bankd.storage.snapshot_format import SnapshotDamaged, SnapshotHeader, damaged
+from bankd.storage.snapshot_format import SnapshotHeader, damaged
 from bankd.storage.snapshot_names import Sealed, file_name
 from bankd.storage.snapshot_reader import SnapshotReader
 
@@ -23,8 +22,9 @@ from bankd.storage.snapshot_reader import SnapshotReader
 class IncomingSnapshot:
     """One snapshot being received; see `SnapshotStore.receive`. Owned by one thread at a time.
 
-    `write` and `seal` raise DiskFull and DiskFailed, `write` and `chunks` SnapshotDamaged; then only `abandon` may
-    follow. After DiskFull and SnapshotDamaged the node goes on, and the transfer may begin anew.
+    `write` and `seal` raise DiskFull and DiskFailed, `write` and `chunks` SnapshotDamaged, `chunks` DataDirForeign; then
+    only `abandon` may follow. After DiskFull and SnapshotDamaged the node goes on, and the transfer may begin anew; after
+    DataDirForeign it goes on too, and the same bytes would be refused again.
     """
 
     def __init__(
@@ -72,10 +72,7 @@ class IncomingSnapshot:
     def chunks(self) -> Iterator[bytes]:
         """Read everything that was received, verifying it; `seal` may follow once the iteration has ended."""
         assert self.is_complete, f"{self.received_bytes} of {self.snapshot.size_bytes} bytes to verify"
-        try:
-            reader = self._open_reader(self._draft.path)
-        except DataDirForeign as error:  # a peer's fault, and no reason for this node to end
-            raise SnapshotDamaged(str(error)) from error
+        reader = self._open_reader(self._draft.path)
         try:
             if reader.ref != self.snapshot:
                 raise damaged(self._draft.path, 0, f"{self.snapshot}, not {reader.ref}")

@@ -22,7 +22,7 @@ import attrs
 from bankd.errors import DiskFailed
 from bankd.raft.messages import SnapshotRef
 from bankd.storage.disk import Disk
-from bankd.storage.snapshot_draft import Draft
+from bankd.storage.snapshot_draft import Draft, require_room
 from bankd.storage.snapshot_format import SnapshotDamaged, SnapshotHeader, damaged
 from bankd.storage.snapshot_names import SUFFIX, TEMPORARY_SUFFIX, Sealed, file_name, place_in_log
 from bankd.storage.snapshot_reader import SnapshotReader
@@ -36,6 +36,11 @@ _WRITING: Final = f"writing{TEMPORARY_SUFFIX}"
 _RECEIVING: Final = f"receiving{TEMPORARY_SUFFIX}"
 
 
+class SnapshotGone(Exception):
+    """The snapshot has been deleted, or found damaged, since it was listed. Raised by `SnapshotStore.open_snapshot`, caught
+    by who asked: there is another one, or soon will be."""
+
+
 @attrs.frozen
 class DamagedSnapshot:
     name: str
@@ -45,25 +50,28 @@ class DamagedSnapshot:
 class SnapshotStore:
     """The snapshot directory of one node. Owned by one thread at a time; every method raises DiskFailed."""
 
-    def __init__(self, disk: Disk, directory: Path, cluster_id: ClusterId) -> None:
+    def __init__(self, disk: Disk, directory: Path, cluster_id: ClusterId, reserve_bytes: int) -> None:
         """See `open`."""
         self._disk = disk
         self._directory = directory
         self._cluster_id = cluster_id
+        self._reserve_bytes = reserve_bytes
         self._snapshots: list[SnapshotRef] = []
         self._damaged: list[DamagedSnapshot] = []
         self._drafts: dict[str, Draft] = {}
         self._receiving: IncomingSnapshot | None = None
 
     @classmethod
-    def open(cls, disk: Disk, directory: Path, cluster_id: ClusterId) -> "SnapshotStore":
+    def open(cls, disk: Disk, directory: Path, cluster_id: ClusterId, reserve_bytes: int = 0) -> "SnapshotStore":
         """Make the directory if it is missing, remove what a crash left of unfinished snapshots, list the others.
+
+        `reserve_bytes`: the room on the disk that no snapshot takes; the log may need it.
 
         Raises:
           DataDirForeign: a snapshot of another cluster, or of a newer program.
           DiskFailed, DiskFull.
         """
-        store = cls(disk, directory, cluster_id)
+        store = cls(disk, directory, cluster_id, reserve_bytes)
         disk.mkdir(directory)
         # At every start: whoever made the directory or a name in it may have been killed before it had done this.
         disk.fsync_dir(directory.parent)
@@ -118,29 +126,20 @@ class SnapshotStore:
             if self._receiving.snapshot == snapshot:
                 return self._receiving
             self._receiving.abandon()
+        require_room(self._disk, self._directory / _RECEIVING, snapshot.size_bytes, self._reserve_bytes)
         draft = self._new_draft(_RECEIVING)
         self._receiving = IncomingSnapshot(draft, snapshot, self._open, self._published)
         return self._receiving
 
-    def open_newest(self) -> SnapshotReader | None:
-        """Open the newest snapshot that verifies as a whole; those before it that do not are in `damaged` from now on.
-
-        Reads it once. None: there is none, sound or not, or none that verifies.
-
-        Raises DataDirForeign.
-        """
-        for snapshot in self.snapshots:
-            try:
-                return self._open_verified(snapshot)
-            except SnapshotDamaged as error:
-                self.mark_damaged(snapshot, str(error))
-        return None
-
     def open_snapshot(self, snapshot: SnapshotRef) -> SnapshotReader:
         """Open one of `snapshots`, to read or to send it. What it gives must be verified, by `verify` or by the receiver.
 
-        Raises SnapshotDamaged: it is not what was listed.
+        Raises:
+          SnapshotGone: it is none of them any more.
+          SnapshotDamaged: it is not what was listed.
         """
+        if snapshot not in self._snapshots:
+            raise SnapshotGone(f"there is no snapshot {snapshot.index} any more")
         path = self._directory / file_name(snapshot.index, snapshot.term)
         reader = self._open(path)
         if reader.ref != snapshot:
@@ -156,21 +155,11 @@ class SnapshotStore:
 
     def _new_draft(self, name: str) -> Draft:
         assert name not in self._drafts or not self._drafts[name].is_open, f"{name} is under way"
-        self._drafts[name] = draft = Draft(self._disk, self._directory / name)
+        self._drafts[name] = draft = Draft(self._disk, self._directory / name, self._reserve_bytes)
         return draft
 
     def _open(self, path: Path) -> SnapshotReader:
         return SnapshotReader.open(self._disk, path, self._cluster_id)
-
-    def _open_verified(self, snapshot: SnapshotRef) -> SnapshotReader:
-        reader = self.open_snapshot(snapshot)
-        try:
-            for _ in reader.verify():
-                pass
-        except BaseException:
-            reader.close()
-            raise
-        return reader
 
     def _list(self, name: str) -> None:
         path = self._directory / name

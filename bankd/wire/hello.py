@@ -157,7 +157,7 @@ def _judge_cluster(ours: Hello, theirs: Hello) -> Refusal | None:
     if ours.cluster != theirs.cluster and (strict or (ours.cluster and theirs.cluster)):
         return _refused("WRONG_CLUSTER", f"this is cluster {ours.cluster!r}, the other side means {theirs.cluster!r}")
     if ours.cluster_id != theirs.cluster_id and (strict or (ours.cluster_id and theirs.cluster_id)):
-        ids = f"here the id is {ours.cluster_id:016x}, there {theirs.cluster_id:016x}"
+        ids = f"this is {ours.cluster_id:016x}, the other side means {theirs.cluster_id:016x}"
         return _refused("WRONG_CLUSTER", f"two clusters are called {ours.cluster!r}: {ids}")
     return None
 

@@ -135,10 +135,18 @@ class FakeBank:
 class FakeServer:
     """One node. Made outside a `with` block it does not listen yet, but its address is known."""
 
-    def __init__(self, bank: FakeBank | None = None, *, node_id: str = "n1", cluster: str = "main") -> None:
+    def __init__(
+        self,
+        bank: FakeBank | None = None,
+        *,
+        node_id: str = "n1",
+        cluster: str = "main",
+        cluster_id: ClusterId = CLUSTER_ID,
+    ) -> None:
         self.bank = bank or FakeBank()
         self.node_id = node_id
         self.cluster = cluster
+        self.cluster_id = cluster_id
         self.requests: list[tuple[int, bytes]] = []  # method and body of each, in order of arrival
         self.tx_id_counts: Counter[str] = Counter()  # how often each write's id was received
         self.batch_rows: list[int] = []  # of each SubmitTransfers
@@ -246,7 +254,7 @@ class FakeServer:
         ours = Hello(
             PeerRole.PEER,
             cluster=self.cluster,
-            cluster_id=CLUSTER_ID,
+            cluster_id=self.cluster_id,
             node_id=NodeId(self.node_id),
             software=f"bankd {__version__}",
             leader_id=NodeId(leader_id),
@@ -357,7 +365,7 @@ class FakeServer:
             newest = self.snapshots[0].taken if self.snapshots else None
             if newest is not None and newest.index == self.bank.ledger.applied_index:
                 return newest
-            self.snapshots.insert(0, snapshot_of(self.bank.ledger, CLUSTER_ID))
+            self.snapshots.insert(0, snapshot_of(self.bank.ledger, self.cluster_id))
         del self.snapshots[SNAPSHOTS_KEPT:]
         return attrs.evolve(self.snapshots[0].taken, taken_ms=15)
 
@@ -374,7 +382,7 @@ class FakeServer:
             newest = self.snapshots[0].taken if self.snapshots else None
             return NodeStatus(
                 cluster=self.cluster,
-                cluster_id=CLUSTER_ID,
+                cluster_id=self.cluster_id,
                 node_id=NodeId(self.node_id),
                 incarnation=Incarnation(1),
                 role="leader" if self.bank.leader_id == self.node_id else "follower",

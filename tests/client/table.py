@@ -22,7 +22,7 @@ from bankd.client.transfers import TransferRow
 from bankd.errors import Code, Refusal
 from bankd.ledger.commands import SubmitTransfers
 from bankd.pb import bank_pb2, ledger_pb2
-from bankd.types import LINEARIZABLE, NodeId, TransferStatus
+from bankd.types import LINEARIZABLE, ClusterId, NodeId, TransferStatus
 from bankd.wire.frames import Frame, FrameDecoder, FrameKind, encode_frame
 from bankd.wire.hello import Endpoint, Hello, PeerRole, encode_hello
 from bankd.wire.methods import Method
@@ -108,7 +108,12 @@ class Table:
         return self.opened[-1]
 
     def greet(
-        self, *, node_id: str | None = None, leader: tuple[str, str] = ("", ""), members: tuple[str, ...] = ()
+        self,
+        *,
+        node_id: str | None = None,
+        leader: tuple[str, str] = ("", ""),
+        members: tuple[str, ...] = (),
+        cluster_id: int = 0,
     ) -> Link:
         """The connection asked for last stands, and the node says Hello."""
         link = self.opening()
@@ -117,6 +122,7 @@ class Table:
         hello = Hello(
             PeerRole.PEER,
             cluster="main",
+            cluster_id=ClusterId(cluster_id),
             node_id=NodeId(node_id or link.address.partition(":")[0]),
             leader_id=NodeId(leader[0]),
             leader_address=leader[1],

@@ -11,6 +11,7 @@ from bankd.client import AtLeast, BankClient, Transfer, TransferRequest
 from bankd.errors import (
     AccountExists,
     AccountNotFound,
+    BankError,
     Code,
     IdConflict,
     InsufficientFunds,
@@ -23,7 +24,7 @@ from bankd.errors import (
     Unavailable,
 )
 from bankd.status import NodeStatus
-from bankd.types import BALANCE_MAX, LogIndex, TransferStatus
+from bankd.types import BALANCE_MAX, ClusterId, LogIndex, TransferStatus
 from bankd.wire.methods import Method
 from tests.client.fake_server import (
     WAITED_OUT_S,
@@ -440,5 +441,21 @@ def test_snapshot_is_read_where_it_was_taken_and_goes_on_after_a_lost_connection
 def test_client_that_is_left_before_its_tasks_ran_ends_at_once(play: Play) -> None:
     async def scenario(client: BankClient, server: FakeServer) -> None:
         pass
+
+    play(scenario)
+
+
+def test_client_refuses_a_cluster_of_the_same_name_that_is_not_the_one_it_has_spoken_to(play: Play) -> None:
+    """As one that was restored from a backup of the first, at the same address."""
+
+    async def scenario(client: BankClient, server: FakeServer) -> None:
+        await client.transfer("a", "b", 5)
+        server.cluster_id = ClusterId(server.cluster_id + 1)
+        server.drop_connections()
+        with pytest.raises(BankError, match="two clusters are called 'main'") as refused:
+            await client.get_balance("a")
+        assert refused.value.reason == "WRONG_CLUSTER"
+        with pytest.raises(BankError, match="two clusters are called 'main'"):
+            await client.cluster.node_status(server.address)
 
     play(scenario)

@@ -548,6 +548,37 @@ def test_wrong_cluster_is_said_at_once_when_no_other_node_is_left() -> None:
     assert row.error.reason == "WRONG_CLUSTER"
 
 
+def test_cluster_that_greeted_first_is_the_one_that_is_meant_from_then_on() -> None:
+    table = Table.of("n1:1", "n2:2")
+    row = table.transfer()
+    link = table.greet(cluster_id=7)
+    table.answer(link, table.sent(link)[0])
+    assert row.done
+    table.break_off(link)
+    table.advance(0.1)
+    row = table.transfer()
+    other = table.greet(cluster_id=8)
+    assert (other.state, table.sent(other)) == (LinkState.CLOSED, [])
+    assert row.error is not None
+    assert row.error.reason == "WRONG_CLUSTER"
+    table.advance(1.0)
+    row = table.transfer()
+    table.advance(0.0)
+    assert len(table.sent(table.greet(cluster_id=7))) == 1  # the node that was lost is back
+
+
+def test_what_the_first_cluster_did_with_a_write_stays_unknown_when_another_has_taken_its_place() -> None:
+    table = Table.of("n1:1")
+    row = table.transfer()
+    link = table.greet(cluster_id=7)
+    assert len(table.sent(link)) == 1
+    table.break_off(link)
+    table.advance(0.5)
+    table.greet(cluster_id=8)
+    assert isinstance(row.error, OutcomeUnknown)
+    assert "n1:1: two clusters are called 'main'" in str(row.error)
+
+
 # Bounds, forgetting and closing
 
 

@@ -12,6 +12,7 @@ from bankd.client.sync_driver import SyncDriver
 from bankd.errors import (
     AccountExists,
     AccountNotFound,
+    BankError,
     DeadlineExceeded,
     InsufficientFunds,
     InvalidArgument,
@@ -20,7 +21,7 @@ from bankd.errors import (
     Unavailable,
 )
 from bankd.status import NodeStatus, SnapshotTaken
-from bankd.types import TimeNs
+from bankd.types import ClusterId, TimeNs
 from bankd.wire.methods import Method
 from bankd.wire.requests import SnapshotReadAsked, decode_request
 from tests.client.fake_server import (
@@ -37,6 +38,8 @@ from tests.client.fake_server import (
     Refuse,
 )
 from tests.client.snapshots import snapshot_of
+
+OTHER_ID = ClusterId(CLUSTER_ID + 1)
 
 
 @pytest.fixture
@@ -266,6 +269,25 @@ def test_client_from_a_url(server: FakeServer) -> None:
     ):
         client.get_balance("a")
     assert getattr(refused.value, "reason", "") == "WRONG_CLUSTER"
+
+
+def test_client_refuses_a_cluster_of_the_same_name_that_is_not_the_one_it_has_spoken_to(server: FakeServer) -> None:
+    """As one that was restored from a backup of the first."""
+    with (
+        FakeServer(cluster_id=OTHER_ID) as restored,
+        SyncBankClient([server.address, restored.address]) as client,
+    ):
+        restored.bank.open_account("a", 900)
+        assert client.get_balance("a").balance == 1000
+        with pytest.raises(BankError, match=f"{restored.address}: two clusters are called 'main'") as refused:
+            client.cluster.node_status(restored.address)
+        assert (refused.value.reason, refused.value.retryable) == ("WRONG_CLUSTER", False)
+        server.stop()
+        with pytest.raises(BankError, match="this is 000000007f3a9c21, the other side means 000000007f3a9c20"):
+            client.get_balance("a")
+        assert restored.requests == []
+        with SyncBankClient(restored.address) as newcomer:  # nobody told it of another
+            assert newcomer.get_balance("a").balance == 900
 
 
 def test_blocking_client_loads_no_async_library() -> None:

@@ -9,6 +9,7 @@ import pytest
 from bankd.errors import Code, Refusal
 from bankd.gateway.errors import OUTCOME_UNKNOWN_MESSAGE
 from bankd.pb import bank_pb2
+from bankd.types import ClusterId
 from bankd.wire.methods import Method
 from tests.client.fake_server import (
     DropAfter,
@@ -106,6 +107,15 @@ def test_a_cluster_that_cannot_be_reached_is_unavailable() -> None:
         refusal = refused(lambda: Bank(channel).transfer("a", "b", 1, "t1", timeout_s=NO_DEADLINE))
     assert refusal.code is grpc.StatusCode.UNAVAILABLE
     assert refusal.retry_delay_ms is not None
+
+
+def test_a_cluster_of_the_same_name_that_took_the_place_of_the_first_is_refused(node: FakeServer, bank: Bank) -> None:
+    assert bank.transfer("a", "b", 10, "t1").status == bank_pb2.COMMITTED_OK
+    node.cluster_id = ClusterId(node.cluster_id + 1)
+    node.drop_connections()
+    refusal = refused(lambda: bank.balance("a"))
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "WRONG_CLUSTER")
+    assert len(node.requests) == 1
 
 
 def test_calls_go_on_when_the_leader_dies() -> None:

@@ -22,7 +22,7 @@ from bankd.raft.messages import Configuration, HardState
 from bankd.restore import Restored, restore
 from bankd.sim.disk import PowerLost, SimDisk
 from bankd.sim.random import Stream
-from bankd.snapshot import open_snapshot, read_ledger
+from bankd.snapshot.files import open_snapshot, read_state
 from bankd.storage.data_dir import DataDir
 from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.identity import Identity, encode_meta, restored_cluster_id
@@ -118,9 +118,9 @@ def opened(disk: Disk, path: Path | str, *, name: str = "main") -> Found:
     )
     try:
         store = SnapshotStore.open(disk, data_dir.snapshot_dir, data_dir.identity.cluster_id)
-        reader = store.open_newest()
-        assert reader is not None, "there is no snapshot"
-        ledger = read_ledger(reader)
+        assert store.snapshots, "there is no snapshot"
+        reader = store.open_snapshot(store.snapshots[0])
+        ledger = read_state(reader).ledger
         reader.close()
         wal, recovered = Wal.open(disk, data_dir.wal_dir, data_dir.identity, tiny(), reader.header.index)
         wal.close()

@@ -481,6 +481,7 @@ def test_segment_of_an_interrupted_roll_is_a_note(bank: Path) -> None:
 def test_directory_whose_making_was_interrupted_is_sound(bank: Path) -> None:
     path = make(bank.parent / "young", [])
     (path / "META").unlink()
+    (path / "wal" / "STATE").unlink()  # made when the log is first opened, which is after META
     assert verify(path).is_sound
 
 

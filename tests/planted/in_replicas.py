@@ -127,8 +127,9 @@ BUGS_IN_REPLICAS = (
         "a node that has replayed its log at a start takes every id in it for new: a retry takes effect twice",
         (
             CORE,
-            "        self._applying = Applying(ledger, codec, self._writes)\n",
-            "        self._applying = Applying(ledger, codec, self._writes)\n        self._replayed_until = raft.last_index\n",
+            "        self._applying = Applying(ledger, applied, codec, self._writes)\n",
+            "        self._applying = Applying(ledger, applied, codec, self._writes)\n"
+            "        self._replayed_until = raft.last_index\n",
         ),
         (
             CORE,

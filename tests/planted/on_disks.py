@@ -9,14 +9,14 @@ SCAN = "bankd/storage/scan.py"
 SEGMENT = "bankd/storage/segment.py"
 WAL = "bankd/storage/wal.py"
 
-SYNC = "        self._file.sync()\n        self._next = _Next.WRITE\n"
+SYNC = "        self._file.sync()\n        # The copy comes second"
 WRITE_AGAIN = "            file.pwrite(read.last_batch.data, read.last_batch.offset)\n            file.sync()\n"
 
 BUGS_ON_DISKS = (
     bug(
         "sync-does-nothing",
         "a write counts as durable without a sync",
-        (WAL, SYNC, "        self._next = _Next.WRITE\n"),
+        (WAL, SYNC, "        # The copy comes second"),
     ),
     bug(
         "failed-sync-tried-again",
@@ -25,7 +25,7 @@ BUGS_ON_DISKS = (
             WAL,
             SYNC,
             "        try:\n            self._file.sync()\n        except DiskFailed:\n            self._file.sync()\n"
-            "        self._next = _Next.WRITE\n",
+            "        # The copy comes second",
         ),
         (WAL, "import attrs\n\n", "import attrs\n\nfrom bankd.errors import DiskFailed\n"),
     ),
@@ -58,7 +58,11 @@ BUGS_ON_DISKS = (
     bug(
         "segment-header-not-synced",
         "a segment gets its name before its header is durable",
-        (SEGMENT, "        file.pwrite(sector, 0)\n        file.sync()\n", "        file.pwrite(sector, 0)\n"),
+        (
+            SEGMENT,
+            "        file.pwrite(sector + batch, 0)\n        file.sync()\n",
+            "        file.pwrite(sector + batch, 0)\n",
+        ),
     ),
     bug(
         "sealed-before-the-next-segment",

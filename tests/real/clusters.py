@@ -84,6 +84,15 @@ def wait_caught_up(cluster: LocalCluster, node_id: NodeId) -> None:
     )
 
 
+def wait_refilled(cluster: LocalCluster, node_id: NodeId) -> None:
+    def counts() -> bool:
+        status = status_of(cluster, node_id)
+        return status is not None and not status.refilling
+
+    wait_until(f"{node_id} is refilled", counts)
+    assert "refilling node=" in cluster.nodes[node_id].log_path.read_text(), "it never was to be refilled"
+
+
 def status_of(cluster: LocalCluster, node_id: NodeId) -> NodeStatus | None:
     """What a node says of itself; None when it says nothing now."""
     with SyncBankClient(cluster.addresses[node_id], cluster=cluster.name, timeout_s=STATUS_S_MAX) as client:

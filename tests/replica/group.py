@@ -17,9 +17,10 @@ from bankd.raft.core import Raft, RaftOptions
 from bankd.raft.messages import Configuration, Entry, HardState
 from bankd.raft.ready import Persist
 from bankd.replica.comparison import DigestNotice, Diverged
-from bankd.replica.core import Applied, EntryCodec, Replica
-from bankd.replica.effects import Effects, ReplicaEvent, Result
+from bankd.replica.core import Applied, EntryCodec, Replica, SnapshotPolicy
+from bankd.replica.effects import Effects, ReplicaEvent, Result, SnapshotDue
 from bankd.replica.events import TICKED, Call, Calls, PeerMessage, Persisted, ReadCall, Received, WriteCall
+from bankd.replica.snapshots import NO_SNAPSHOTS
 from bankd.types import LINEARIZABLE, AccountId, NodeId, ReadMode, Term, TxId
 from bankd.wire import client_codec
 from bankd.wire.entries import decode_batch, encode_batch_head, wrap_command
@@ -53,7 +54,13 @@ class Durable:
 
 
 class Group:
-    def __init__(self, names: Sequence[NodeId] = NAMES, *, waiting_calls_max: int = 100) -> None:
+    def __init__(
+        self,
+        names: Sequence[NodeId] = NAMES,
+        *,
+        waiting_calls_max: int = 100,
+        snapshot_policy: SnapshotPolicy = NO_SNAPSHOTS,
+    ) -> None:
         self.now_ns = 0
         self.wall_ns = 1_000
         self.cut: set[NodeId] = set()
@@ -66,6 +73,8 @@ class Group:
         self._writes: dict[NodeId, deque[Persist]] = {name: deque() for name in names}
         self._disks = {name: Durable() for name in names}
         self._waiting_calls_max = waiting_calls_max
+        self._snapshot_policy = snapshot_policy
+        self.snapshots_due: dict[NodeId, list[SnapshotDue]] = {}  # all that were handed out
         self.replicas = {name: self._make(name) for name in names}
 
     def _make(self, name: NodeId) -> Replica:
@@ -84,6 +93,7 @@ class Group:
             applied=Applied(Term(0), b""),
             codec=codec,
             waiting_calls_max=self._waiting_calls_max,
+            snapshot_policy=self._snapshot_policy,
         )
 
     def restart(self, name: NodeId) -> None:
@@ -106,6 +116,8 @@ class Group:
         for reply_to, result in effects.replies:
             assert str(reply_to) not in self.answers, f"{reply_to} was answered twice"
             self.answers[str(reply_to)] = result
+        if effects.snapshot_due is not None:
+            self.snapshots_due.setdefault(name, []).append(effects.snapshot_due)
         if effects.diverged is not None:
             assert name not in self.diverged, f"{name} said twice that it diverged"
             self.diverged[name] = effects.diverged

@@ -363,7 +363,10 @@ class Judged:
         elif restored is None:
             ledger.skip(LogIndex(1))
         else:
-            ledger, applied = restored.ledger, Applied(restored.snapshot.term, restored.configuration_body)
+            ledger, applied = (
+                restored.state.ledger,
+                Applied(restored.snapshot.term, restored.state.header.configuration),
+            )
         product = self._obeyed.product
         codec = EntryCodec(encode_batch_head, decode_batch)
         return Replica(

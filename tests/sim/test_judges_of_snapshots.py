@@ -332,6 +332,20 @@ def test_a_log_said_to_be_covered_further_than_it_is_is_named() -> None:
         forge_turn(group, N2, SnapshotSealed(newest, newest.index))
 
 
+@pytest.mark.parametrize("covered", ["the one that is made", "the one that is received"])
+def test_of_two_snapshots_made_at_the_same_time_either_may_be_told_of_first(covered: str) -> None:
+    group = busy()
+    due = SnapshotRef(LogIndex(22), Term(2), 1, b"due")
+    other = SnapshotRef(LogIndex(24), Term(2), 1, b"other")
+    group.judges._snapshots._making[N2].update({(due.index, due.term), (other.index, other.term)})
+    told = due if covered == "the one that is made" else other
+    book = group.judges._books.of[N2]
+    with unblamed():
+        group.judges._snapshots.stepped(group.now_ns, book, [SnapshotSealed(told, due.index)])
+    with violated("D1", "drops its log up to 23, and two snapshots stand for 22 of it"):
+        group.judges._snapshots.stepped(group.now_ns, book, [SnapshotSealed(told, LogIndex(23))])
+
+
 def test_a_log_begun_anew_behind_a_snapshot_that_is_not_durable_is_named() -> None:
     group = busy()
     newest = away(group)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bankd.errors import DiskFull
+from bankd.errors import DataDirForeign, DiskFull
 from bankd.raft.messages import SnapshotRef
 from bankd.storage.snapshot_format import SnapshotDamaged
 from bankd.storage.snapshot_receiver import IncomingSnapshot
@@ -175,8 +175,9 @@ def test_snapshot_of_another_cluster_is_refused_without_harm_to_the_node() -> No
     sent = Sent()
     incoming = SnapshotStore.open(new_disk(), SNAP, ClusterId(8)).receive(sent.ref)
     transfer(sent, incoming)
-    with pytest.raises(SnapshotDamaged, match="belongs to cluster 0000000000000007"):
+    with pytest.raises(DataDirForeign, match="belongs to cluster 0000000000000007"):
         install(incoming)
+    incoming.abandon()
 
 
 def test_more_than_announced_is_refused_before_it_is_written() -> None:

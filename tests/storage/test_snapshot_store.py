@@ -7,11 +7,13 @@ import pytest
 from bankd.errors import DataDirForeign, DiskFailed, DiskFull
 from bankd.raft.messages import SnapshotRef
 from bankd.sim.disk import SimDisk
+from bankd.sim.random import Stream
 from bankd.storage.data_dir import DataDir
 from bankd.storage.snapshot_draft import SYNC_BYTES
 from bankd.storage.snapshot_format import CHUNK_BYTES_MAX, SnapshotDamaged
-from bankd.storage.snapshot_store import SnapshotStore
-from bankd.types import ClusterId, Incarnation, NodeId
+from bankd.storage.snapshot_reader import SnapshotReader
+from bankd.storage.snapshot_store import SnapshotGone, SnapshotStore
+from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Term
 from tests.storage.histories import LoggedDisk, new_disk
 from tests.storage.test_snapshot_files import (
     CLUSTER,
@@ -51,8 +53,22 @@ def indexes(store: SnapshotStore) -> list[int]:
     return [snapshot.index for snapshot in store.snapshots]
 
 
+def open_newest(store: SnapshotStore) -> SnapshotReader | None:
+    """Open the newest snapshot that verifies as a whole, and tell the store of those before it that do not."""
+    for snapshot in store.snapshots:
+        try:
+            reader = store.open_snapshot(snapshot)
+            for _ in reader.verify():
+                pass
+        except SnapshotDamaged as error:
+            store.mark_damaged(snapshot, str(error))
+        else:
+            return reader
+    return None
+
+
 def newest_index(store: SnapshotStore) -> int | None:
-    reader = store.open_newest()
+    reader = open_newest(store)
     if reader is None:
         return None
     assert list(reader.chunks()) == content_of(reader.header.index)
@@ -219,6 +235,15 @@ def test_snapshot_that_changed_since_it_was_listed_does_not_open() -> None:
         store.open_snapshot(ref)
 
 
+def test_snapshot_that_was_deleted_since_it_was_listed_is_gone_and_no_failure_of_the_disk() -> None:
+    disk = disk_with(5, 9)
+    store = open_store(disk)
+    oldest = store.snapshots[-1]
+    save(store, 12)
+    with pytest.raises(SnapshotGone):
+        store.open_snapshot(oldest)
+
+
 def test_snapshot_of_another_cluster_is_refused() -> None:
     with pytest.raises(DataDirForeign, match="belongs to cluster 0000000000000007, this is 0000000000000008"):
         SnapshotStore.open(disk_with(5), SNAP, ClusterId(8))
@@ -355,3 +380,31 @@ def test_data_directory_says_where_its_snapshots_are() -> None:
     store = SnapshotStore.open(disk, data_dir.snapshot_dir, CLUSTER)
     save(store, 5)
     assert read_file(disk, Path("data/snap") / name_of(5)) == content_of(5)
+
+
+class NearlyFullDisk(SimDisk):
+    """A disk that says that so much is free, and has more."""
+
+    free = 0
+
+    def free_bytes(self, path: Path) -> int:
+        return self.free
+
+
+def test_a_snapshot_leaves_the_log_its_room_and_is_taken_once_there_is_more() -> None:  # D15
+    disk, size_bytes = NearlyFullDisk(Stream(7, "disk")), len(stored(content_of(5)))
+    disk.free = 1_000 + size_bytes
+    disk.mkdir(SNAP)
+    store = SnapshotStore.open(disk, SNAP, CLUSTER, reserve_bytes=1_001)
+    incoming = SnapshotRef(LogIndex(9), Term(1), size_bytes, b"x" * 16)
+    with pytest.raises(DiskFull, match=r"bytes of the .* that are free"):
+        store.receive(incoming)
+    assert names(disk) == []
+    disk.free += 1
+    assert store.receive(incoming).received_bytes == 0
+    disk.free = 1_001
+    with pytest.raises(DiskFull, match="would leave less than 1001 bytes"):
+        store.begin(header_of(5))
+    assert names(disk) == ["receiving.tmp"]
+    disk.free += size_bytes
+    assert save(store, 5).index == 5

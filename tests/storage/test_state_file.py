@@ -100,6 +100,19 @@ def test_starts_are_counted_whatever_was_written_between() -> None:
     assert counted == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(("seen", "counted"), [(0, [2, 3]), (1, [2, 3]), (2, [3, 4]), (40, [41, 42])])
+def test_start_has_a_higher_number_than_any_that_a_peer_has_met(seen: int, counted: list[int]) -> None:
+    disk = new_disk()
+    write_history(disk, DIRECTORY, [], tiny())
+    found = []
+    for boots_seen in (seen, 0):
+        wal, recovered = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), boots_seen=boots_seen)
+        found.append(recovered.boots)
+        wal.close()
+        disk.lose_power(lambda: False)
+    assert found == counted
+
+
 def test_copy_that_a_crash_left_behind_the_log_is_renewed() -> None:
     disk = voted()
     behind = disk.copy()[STATE]

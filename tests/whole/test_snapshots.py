@@ -6,11 +6,12 @@ import pytest
 
 from bankd.history.records import BalanceFound, Moved, Opened
 from bankd.keeper.keeper import SENT_BYTES
+from bankd.raft.messages import SnapshotRef
 from bankd.sim.random import Stream
 from bankd.types import LogIndex, NodeId
 from tests.whole.client import RecordedClient
 from tests.whole.faults import AsyncFault, Fault
-from tests.whole.world import World
+from tests.whole.world import ELECTION_TIMEOUT_S, World
 
 SNAPSHOT_EVERY = 4
 ENTRIES = 4 * SNAPSHOT_EVERY
@@ -47,6 +48,11 @@ def received_bytes(cluster: World, node_id: NodeId) -> int:
     node = cluster.hosts[node_id].node
     incoming = None if node is None else node.keeper._store._receiving
     return incoming.received_bytes if incoming is not None and incoming.is_open else 0
+
+
+def being_sent(cluster: World, leader: NodeId, node_id: NodeId) -> SnapshotRef | None:
+    """The snapshot that the leader sends to a follower."""
+    return cluster.node(leader).replica.raft._replication.progress[node_id].snapshot
 
 
 def applied_index(cluster: World, node_id: NodeId) -> LogIndex:
@@ -99,3 +105,18 @@ async def test_next_leader_goes_on_where_a_killed_one_stopped_sending_a_snapshot
     assert len(seen) > 2, "nothing was left to send"
     assert min(seen[1:]) >= had, f"it had {had} of {size} bytes, and then {seen}"
     assert await client.balance("b") == BalanceFound(7)
+
+
+async def test_snapshot_that_is_deleted_before_its_first_byte_was_sent_gives_way_to_a_newer_one(  # R16
+    cluster: World, kill: AsyncFault, delay: Fault, client: RecordedClient
+) -> None:
+    leader, away = await cluster.wait_leader(), cluster.followers()[0]
+    await kill(away)
+    await grow(cluster, client)
+    delay(away, [leader], by_s=ELECTION_TIMEOUT_S / 2)
+    await cluster.start(away)
+    await cluster.wait_until(lambda: being_sent(cluster, leader, away) is not None)
+    for _ in range(3 * SNAPSHOT_EVERY):
+        assert isinstance(await client.move("a", "b", 1), Moved)
+    await watch_rejoin(cluster, away)
+    assert cluster.leaders() == [leader]

@@ -50,7 +50,7 @@ async def judge(world: World, faults: Faults) -> Report:
     await faults.lose_power(*world.node_ids)
     disks = [_what_is_on(host) for host in world.hosts.values()]
     furthest = max(disks, key=lambda disk: disk.covered_index)
-    bank = NaiveBank() if furthest.restored is None else bank_of(furthest.restored.ledger)
+    bank = NaiveBank() if furthest.restored is None else bank_of(furthest.restored.state.ledger)
     for entry in _committed_entries(disks, commit_index):
         if entry.index > furthest.covered_index:
             _replay(bank, entry)

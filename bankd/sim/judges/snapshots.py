@@ -88,12 +88,18 @@ class Snapshots:
             raise Violation("D1", f"has {_name(snapshot)}, which it never made", now_ns, book.node)
         self._made[book.node].add(_place(snapshot))
         book.keep_snapshots([snapshot])
-        for index, term in self._making[book.node]:
-            if index == event.covered_index > book.covered_index:  # durable by now; its own event is on its way
-                book.keep_snapshots([SnapshotRef(index, term, 0, b"")])
+        self._believe_other_lane(book, event.covered_index)
         if event.covered_index > book.covered_index:
             text = f"drops its log up to {event.covered_index}, and two snapshots stand for {book.covered_index} of it"
             raise Violation("D1", text, now_ns, book.node)
+
+    def _believe_other_lane(self, book: NodeBook, covered_index: LogIndex) -> None:
+        """Of two that are made at the same time, the one that was not told of yet may be durable as well."""
+        for index, term in sorted(self._making[book.node] - self._made[book.node]):
+            if index == covered_index > book.covered_index:
+                book.keep_snapshots([SnapshotRef(index, term, 0, b"")])
+            elif index > covered_index and any(snapshot.index == covered_index for snapshot in book.snapshots):
+                book.covered_index = max(book.covered_index, covered_index)
 
     def read_back(self, now_ns: int, book: NodeBook, replica: Replica, events: Sequence[Event]) -> None:
         """Judge the states that came from the leader, once what is committed by now is known to the bank."""
