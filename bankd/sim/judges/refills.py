@@ -6,9 +6,11 @@ entries are there at the start where disks are read (`disks`).
 
 D1: it knows what befell its disk. It begins to be refilled for damage alone, and ends no refill by itself. It may refuse to
 start only if its identity may be wrong, or if its term and vote may be: they are in the log and once more beside it, so
-that both must have been hit, or the copy and the mark that the log is not whole.
+that the copy must have been hit, and with it what says that the log is whole; or if it is the only voter, for then nobody
+can refill it.
 
 Limits: a flipped bit is remembered by its file, until a start has read that: a log is then set aside, the copy made anew.
+A directory that the plan ever replaced may be refused.
 """
 
 from collections.abc import Sequence
