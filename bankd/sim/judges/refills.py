@@ -4,6 +4,9 @@ What such a node may have acknowledged may be committed by it, now or later: so 
 that is committed by then. That its later word is not counted is judged where a leader commits (`commits`), and that the
 entries are there at the start where disks are read (`disks`).
 
+A node whose directory was replaced may not know that it has lost something. Then the others must: it is let in by nobody,
+until it knows.
+
 D1: it knows what befell its disk. It begins to be refilled for damage alone, and ends no refill by itself. It may refuse to
 start only if its identity may be wrong, or if its term and vote may be: they are in the log and once more beside it, so
 that the copy must have been hit, and with it what says that the log is whole; or if it is the only voter, for then nobody
@@ -17,7 +20,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from bankd.errors import DiskFailed, NodeError
-from bankd.raft.messages import VoteRequest, VoteResponse
+from bankd.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from bankd.raft.ready import Refilled
 from bankd.replica.core import Replica
 from bankd.replica.effects import ReplicaEvent
@@ -84,11 +87,23 @@ class Refills:
             book.refilling = book.refilled = False
 
     def leaves(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
-        """A message leaves a node that is refilling."""
+        """A message leaves a node that has lost something, whether it knows of that or not."""
+        if not book.refilling:
+            self._judge_unaware(now_ns, book, message)
+            return
         if isinstance(message, VoteResponse) and message.granted:
             raise Violation("S2", f"votes for {message.to}, and is not refilled", now_ns, book.node)
         if isinstance(message, VoteRequest):
             raise Violation("S2", f"asks {message.to} for its vote, and is not refilled", now_ns, book.node)
+
+    def _judge_unaware(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
+        """Somebody let it in who should have known it."""
+        if isinstance(message, AppendResponse) and message.accepted:
+            text = f"acknowledges entry {message.match_index}, and has forgotten what it acknowledged before"
+            raise Violation("S1", text, now_ns, book.node)
+        if isinstance(message, VoteResponse) and message.granted and not message.pre_vote:
+            text = f"votes for {message.to}, and has forgotten what it acknowledged before"
+            raise Violation("S2", text, now_ns, book.node)
 
     def _trust(self, now_ns: int, book: NodeBook) -> None:
         """A node counts again."""
