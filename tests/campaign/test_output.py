@@ -30,9 +30,9 @@ from tests.campaign.test_many import faulty
 ROOT: Final = Path(__file__).resolve().parents[2]
 WITH_BUG: Final = ("-m", "tests.campaign.with_bug", "conflict-kept", "sim")
 SOUND: Final = ("-m", "bankd", "sim")
-BROKEN: Final = ("--seed", "1", "--nodes", "3")
+BROKEN: Final = ("--seed", "2", "--nodes", "3")
 SHORT: Final = ("--seed", "1", "--nodes", "3", "--seconds", "1")
-MANY: Final = ("--from", "1", "--count", "1", "--nodes", "3", "--jobs", "1")
+MANY: Final = ("--from", "2", "--count", "1", "--nodes", "3", "--jobs", "1")
 FULL: Final = "/dev/full"
 SAYS_FULL: Final = "error: OUTPUT_UNUSABLE: stdout cannot be written: No space left on device\n"
 SAYS_CLOSED: Final = "error: OUTPUT_UNUSABLE: stdout is closed"
