@@ -4,11 +4,9 @@ Swarm testing (Groce et al., "Swarm Testing", ISSTA 2012): a run in which everyt
 than runs of which each leaves most things alone and overdoes some. So every kind of fault is on or off, every
 range is drawn from a few very different ones, and all that depends on the election timeout is measured by it.
 
-What is drawn is what the product promises to survive today (docs/reliability.md):
-
-- `Rot` on a minority alone, which nothing mends at the end: whoever it hits starts again to be refilled, or not at all (D04, D05);
-- `Wipe` only in runs where no other process ends;
-- `OlderCopy` never: not every one can be noticed (D10).
+What is drawn is what the product promises to survive (docs/reliability.md). Disks that lie (`swarm_disks`), and nodes
+that stay down, are those of one minority of a run. Of `OlderCopy` and `Wipe` only what the others can notice is drawn:
+they have met the node in a start that its directory does not know of (D09, D10).
 
 In most runs snapshots are taken, many of them as often as no operator would want, so that logs lose their beginnings
 and nodes that were away need a snapshot to come back.
@@ -25,8 +23,9 @@ import attrs
 
 from bankd.sim.plan import DiskOdds, Limits, NetworkOdds, NodeTraits, Plan, ProductOptions
 from bankd.sim.random import PPM, Stream
-from bankd.sim.swarm_absences import with_absences
+from bankd.sim.swarm_absences import draw_absences
 from bankd.sim.swarm_calls import draw_operations
+from bankd.sim.swarm_disks import Damage, draw_damage
 from bankd.sim.swarm_faults import draw_faults
 from bankd.types import NodeId
 
@@ -70,6 +69,7 @@ SNAPSHOTS_EVERY_AWAY: Final = (3, 10, 30)
 SNAPSHOTS_EVERY_BYTES: Final = (64 << 10, 64 << 20)
 SNAPSHOT_CHUNKS_BYTES: Final = (500, 4_000, 512 << 10)
 ABSENCES_PPM: Final = 750_000  # of runs that take snapshots: somebody is away for long
+DAMAGED_PPM: Final = 350_000  # of runs in which the disks of a minority lie
 STAYING_DOWN_PPM: Final = 300_000  # of runs after which a minority stays down
 
 
@@ -87,13 +87,17 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
     if takes_snapshots:
         product = draw_snapshots(product, snapshots, SNAPSHOTS_EVERY_AWAY if somebody_is_away else SNAPSHOTS_EVERY)
     tight = stream.chance(TIGHT_PPM)
-    stays_down = draw_minority(nodes, stream) if stream.chance(STAYING_DOWN_PPM) else ()
-    faults = draw_faults(Stream(seed, "swarm faults"), nodes, stays_down, product, safety_ns)
+    minority = draw_minority(nodes, stream)
+    stays_down = minority if stream.chance(STAYING_DOWN_PPM) else ()
+    disks = Stream(seed, "swarm disks")
+    damage = draw_damage(disks, minority, safety_ns) if disks.chance(DAMAGED_PPM) else Damage()
+    leaving = () if damage.faults else stays_down
+    others = draw_faults(Stream(seed, "swarm faults"), nodes, leaving, product, safety_ns)
     clients, operations = draw_operations(
-        Stream(seed, "swarm calls"), safety_ns, faults, count_max=TIGHT_OPERATIONS_MAX if tight else None
+        Stream(seed, "swarm calls"), safety_ns, damage.among(others), count_max=TIGHT_OPERATIONS_MAX if tight else None
     )
     if somebody_is_away:
-        faults = with_absences(Stream(seed, "swarm absences"), nodes, faults, product, safety_ns)
+        others += draw_absences(Stream(seed, "swarm absences"), nodes, product, safety_ns)
     limits = draw_limits(stream, tight=tight)
     return Plan(
         seed=seed,
@@ -105,7 +109,7 @@ def draw(seed: int, *, nodes_count: int | None = None, safety_ns: int = SAFETY_N
         network=draw_network(product, stream, tight=tight),
         disk=draw_disk(product, stream),
         traits=draw_traits(len(nodes), product, stream),
-        faults=faults,
+        faults=damage.among(others),
         operations=operations,
         stays_down=frozenset(stays_down),
     )

@@ -8,7 +8,7 @@ after the other, or leadership moves; the connection is lost again.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from bankd.sim.plan import Crash, Fault, FullDisk, HandOver, Partition, ProductOptions, SlowDisk, Wipe
+from bankd.sim.plan import Crash, Fault, FullDisk, HandOver, Partition, ProductOptions, SlowDisk
 from bankd.sim.random import PPM, Stream
 from bankd.sim.swarm_faults import CRASH_OPERATIONS_MAX, Draw, isolated
 from bankd.types import NodeId
@@ -17,15 +17,14 @@ ABSENCES_MAX: Final = 3  # of one run
 CUT_OFF_ONLY_PPM: Final = 350_000  # of runs in which somebody is away: no process ends because of that
 
 
-def with_absences(
-    stream: Stream, nodes: Sequence[NodeId], faults: Sequence[Fault], product: ProductOptions, safety_ns: int
+def draw_absences(
+    stream: Stream, nodes: Sequence[NodeId], product: ProductOptions, safety_ns: int
 ) -> tuple[Fault, ...]:
-    """These faults, and nodes that are away so long that the others' logs have gone on without them."""
+    """Nodes that are away so long that the others' logs have gone on without them."""
     draw = Draw(stream, nodes, product.election_timeout_ns, safety_ns)
-    no_ends = any(isinstance(fault, Wipe) for fault in faults) or stream.chance(CUT_OFF_ONLY_PPM)
+    no_ends = stream.chance(CUT_OFF_ONLY_PPM)
     away = [fault for _ in range(stream.between(1, ABSENCES_MAX)) for fault in _absence(draw, no_ends=no_ends)]
-    every = [*faults, *(fault for fault in away if fault.at_ns < safety_ns)]
-    return tuple(sorted(every, key=lambda fault: fault.at_ns))
+    return tuple(fault for fault in away if fault.at_ns < safety_ns)
 
 
 def _absence(draw: Draw, *, no_ends: bool) -> Iterator[Fault]:

@@ -24,10 +24,8 @@ from bankd.sim.plan import (
     Link,
     Partition,
     ProductOptions,
-    Rot,
     SlowDisk,
     Storm,
-    Wipe,
 )
 from bankd.sim.random import PPM, Stream
 from bankd.types import NodeId
@@ -35,7 +33,7 @@ from bankd.types import NodeId
 S: Final = 1_000_000_000
 
 KIND_PPM: Final = 250_000  # of the kinds, in a run
-QUIET_RUN_PPM: Final = 50_000  # of the runs have no faults, but for nodes that stay down
+QUIET_RUN_PPM: Final = 50_000  # of the runs have no faults, but for nodes that stay down and disks that lie
 FAULTS_MAX: Final = (1, 3, 10, 30)  # of one kind
 LENGTHS: Final = (100_000, 500_000, 1_200_000, 3_000_000, 8_000_000)  # at most, in millionths of an election timeout
 FOREVER_NS: Final = 3_600 * S
@@ -46,7 +44,6 @@ JUMP_NS_MAX: Final = 3_600 * S
 CRASH_OPERATIONS_MAX: Final = 40  # a roll takes a dozen
 TURMOIL_MAX: Final = 60  # faults in a row
 SLEEPERS_MAX: Final = 30
-ROTS_MAX: Final = 10  # of one node: most bits of a log stand where any reader would notice
 
 
 @attrs.define(eq=False)
@@ -232,27 +229,14 @@ def draw_faults(
     faults = list(_leaving(stream, stays_down, safety_ns))
     if stream.chance(QUIET_RUN_PPM):
         return tuple(faults)
-    wiped = any(isinstance(fault, Wipe) for fault in faults)
     for kind in (*PASSING, *ENDING, *MEETING):
         kind_stream, on = Stream(stream.u64(), kind.__name__), stream.chance(KIND_PPM)
-        if on and (kind in PASSING or not wiped):
+        if on:
             faults += kind(Draw(kind_stream, nodes, product.election_timeout_ns, safety_ns))
     return tuple(sorted((fault for fault in faults if fault.at_ns < safety_ns), key=lambda fault: fault.at_ns))
 
 
 def _leaving(stream: Stream, stays_down: Sequence[NodeId], safety_ns: int) -> Iterator[Fault]:
-    """How the nodes that stay down go: for good, or to come back rotten or, one in a run, empty."""
-    way = stream.pick(("crash", "crash", "rot", "rot", "wipe"))
-    for number, node in enumerate(stays_down):
-        at_ns, for_ns = stream.below(safety_ns), stream.below(safety_ns)
-        if way == "rot":
-            yield from (_rot(node, stream, safety_ns) for _ in range(stream.between(1, ROTS_MAX)))
-        elif way == "wipe" and not number:
-            yield Wipe(at_ns, for_ns, node)
-        elif way == "crash":
-            yield Crash(at_ns, FOREVER_NS, node, power=stream.chance(PPM // 2))
-
-
-def _rot(node: NodeId, stream: Stream, safety_ns: int) -> Rot:
-    """One flipped bit, with a start soon after it."""
-    return Rot(stream.below(safety_ns), stream.below(safety_ns // ROTS_MAX), node)
+    """The nodes that stay down go for good."""
+    for node in stays_down:
+        yield Crash(stream.below(safety_ns), FOREVER_NS, node, power=stream.chance(PPM // 2))

@@ -118,6 +118,18 @@ def test_a_vote_of_a_node_that_is_not_refilled_is_named(pre_vote: bool) -> None:
         group.forge(N2, Effects(send_now=(VoteResponse(N1, N2, Term(2), False, pre_vote),)))
 
 
+@pytest.mark.parametrize(
+    ("answer", "invariant"),
+    [(VoteResponse(N1, N2, Term(3), True), "S2"), (AppendResponse(N1, N2, Term(3), True, LogIndex(1)), "S1")],
+    ids=["vote", "append"],
+)
+def test_a_node_that_is_let_in_with_an_older_directory_is_named(answer: Message, invariant: str) -> None:
+    group = rotten(OlderCopy(0, 1, N2, 0))
+    group.start(N2, HardState(Term(1)), group.nodes[N2].entries[:1])
+    with violated(invariant, "has forgotten what it acknowledged before"):
+        group.forge(N2, Effects(send_now=(answer,)))
+
+
 def test_a_campaign_of_a_node_that_is_not_refilled_is_named() -> None:
     group = refilling()
     with violated("S2", "asks n1 for its vote, and is not refilled"):
@@ -156,11 +168,11 @@ def test_a_node_that_is_refilled_counts_again() -> None:
     group = refilling()
     seen: list[object] = []
 
-    def look(node: NodeId, effects: Effects) -> Effects:
+    def seeing(node: NodeId, effects: Effects) -> Effects:
         seen.extend(effects.events)
         return effects
 
-    group.spoil = look
+    group.spoil = seeing
     group.settle()
     for _ in range(3):
         group.beat(N1)

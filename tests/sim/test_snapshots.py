@@ -40,6 +40,7 @@ class Snapshots(Notes):
         self.happened: list[tuple[int, NodeId, str, LogIndex]] = []
 
     def turned(self, now_ns: int, node: NodeId, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
+        super().turned(now_ns, node, replica, events, effects)
         for event in events:
             if isinstance(event, SnapshotSealed | SnapshotReceived):
                 self.happened.append((now_ns, node, type(event).__name__, event.snapshot.index))

@@ -108,6 +108,7 @@ class NodeBook:
     log: Log
     durable: Log
     running: bool = False
+    booted_ns: int = 0  # when it started last
     handed: HardState = attrs.field(factory=HardState)  # the last hard state given to the disk
     writes: deque[Persist] = attrs.field(factory=deque)  # under way, oldest first
     stable: HardState = attrs.field(factory=HardState)  # the last hard state that is durable

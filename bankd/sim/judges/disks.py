@@ -24,9 +24,9 @@ from bankd.sim.judges.elections import Elections
 from bankd.sim.judges.logs import Logs, name
 from bankd.sim.judges.promises import Promises
 from bankd.sim.judges.refills import Refills
-from bankd.sim.judges.tampering import is_tampered
+from bankd.sim.judges.tampering import is_replaced
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import OlderCopy, Plan, Wipe
+from bankd.sim.plan import Plan
 from bankd.storage.recovery import Recovered
 from bankd.types import LogIndex, Term
 
@@ -84,10 +84,10 @@ class Disks:
         recovered = found.recovered
         is_whole = not book.stable.term or _is_prefix(book, found)
         begins_anew = found.refilling and _is_begun_anew(book, found)
-        if not is_whole and not begins_anew and not is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe):
+        if not is_whole and not begins_anew and not is_replaced(self._plan, book, now_ns):
             raise Violation("D1", _what_is_wrong(book, recovered), now_ns, book.node)
         self._refills.booted(now_ns, book, found, before, is_whole=is_whole)
-        if not is_whole:
+        if begins_anew:
             book.covered_index = recovered.base_index
         book.log = book.durable.begun_at(recovered.base_index, recovered.entries)
         book.durable = book.log.copy()

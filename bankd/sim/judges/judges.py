@@ -102,6 +102,7 @@ class Judges:
             self._states.advanced(now_ns, book, replica, replica.ledger.applied_index)
         self._snapshots.compacted(now_ns, book, replica.raft.base_index)
         self._room.booted(now_ns, book, found)
+        book.booted_ns = now_ns
         self._commits.judge_kept(now_ns)
 
     def ended(self, now_ns: int, node: NodeId, why: str) -> None:

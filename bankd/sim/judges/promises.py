@@ -37,7 +37,7 @@ class Promises:
 
     def leaves(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
         """A message leaves with the disk being as `book` says. The most frequent kinds come first."""
-        if book.refilling:
+        if book.lost:
             self._refills.leaves(now_ns, book, message)
         kind = type(message)
         if kind is HeartbeatResponse:

@@ -4,18 +4,23 @@ What such a node may have acknowledged may be committed by it, now or later: so 
 that is committed by then. That its later word is not counted is judged where a leader commits (`commits`), and that the
 entries are there at the start where disks are read (`disks`).
 
+A node whose directory was replaced may not know that it has lost something. Then the others must: it is let in by nobody,
+until it knows.
+
 D1: it knows what befell its disk. It begins to be refilled for damage alone, and ends no refill by itself. It may refuse to
 start only if its identity may be wrong, or if its term and vote may be: they are in the log and once more beside it, so
-that both must have been hit, or the copy and the mark that the log is not whole.
+that the copy must have been hit, and with it what says that the log is whole; or if it is the only voter, for then nobody
+can refill it.
 
 Limits: a flipped bit is remembered by its file, until a start has read that: a log is then set aside, the copy made anew.
+A directory that the plan ever replaced may be refused.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 from bankd.errors import DiskFailed, NodeError
-from bankd.raft.messages import VoteRequest, VoteResponse
+from bankd.raft.messages import AppendResponse, VoteRequest, VoteResponse
 from bankd.raft.ready import Refilled
 from bankd.replica.core import Replica
 from bankd.replica.effects import ReplicaEvent
@@ -24,7 +29,7 @@ from bankd.sim.disk import Flip
 from bankd.sim.found import Found
 from bankd.sim.judges.books import Books, Held, NodeBook
 from bankd.sim.judges.logs import name
-from bankd.sim.judges.tampering import is_tampered
+from bankd.sim.judges.tampering import is_replaced, is_tampered
 from bankd.sim.judges.violation import Violation
 from bankd.sim.plan import OlderCopy, Plan, Rot, Wipe
 from bankd.storage.data_dir import META
@@ -50,7 +55,7 @@ class Refills:
         """A process started. `before`: what its disk held; `is_whole`: it still does."""
         if found.refilling and not (book.refilling and is_whole):
             self._judge_reason(now_ns, book)
-        if book.refilling and not found.refilling:
+        if book.refilling and not found.refilling and not is_replaced(self._plan, book, now_ns):
             self._trust(now_ns, book)
         elif not book.refilling and (found.refilling or not is_whole):
             book.lost += (before,)
@@ -63,7 +68,7 @@ class Refills:
         if fails or is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe):
             return
         flipped = self._flipped[book.node]
-        is_in_doubt = STATE in flipped and (book.refilling or flipped > HARMLESS & flipped)
+        is_in_doubt = STATE in flipped and (book.refilling or bool(flipped - HARMLESS))
         if META not in flipped and not is_in_doubt and (not flipped or len(self._plan.nodes) > 1):
             files = f"of which {', '.join(sorted(flipped))} rotted" if flipped else "that only crashed"
             raise Violation("D1", f"refuses a disk {files}: {error}", now_ns, book.node)
@@ -82,11 +87,23 @@ class Refills:
             book.refilling = book.refilled = False
 
     def leaves(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
-        """A message leaves a node that is refilling."""
+        """A message leaves a node that has lost something, whether it knows of that or not."""
+        if not book.refilling:
+            self._judge_unaware(now_ns, book, message)
+            return
         if isinstance(message, VoteResponse) and message.granted:
             raise Violation("S2", f"votes for {message.to}, and is not refilled", now_ns, book.node)
         if isinstance(message, VoteRequest):
             raise Violation("S2", f"asks {message.to} for its vote, and is not refilled", now_ns, book.node)
+
+    def _judge_unaware(self, now_ns: int, book: NodeBook, message: PeerMessage) -> None:
+        """Somebody let it in who should have known it."""
+        if isinstance(message, AppendResponse) and message.accepted:
+            text = f"acknowledges entry {message.match_index}, and has forgotten what it acknowledged before"
+            raise Violation("S1", text, now_ns, book.node)
+        if isinstance(message, VoteResponse) and message.granted and not message.pre_vote:
+            text = f"votes for {message.to}, and has forgotten what it acknowledged before"
+            raise Violation("S2", text, now_ns, book.node)
 
     def _trust(self, now_ns: int, book: NodeBook) -> None:
         """A node counts again."""

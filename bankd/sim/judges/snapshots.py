@@ -22,9 +22,9 @@ from bankd.sim.found import Found
 from bankd.sim.judges.bank import Bank
 from bankd.sim.judges.books import SNAPSHOTS_KEPT, Books, NodeBook
 from bankd.sim.judges.states import States
-from bankd.sim.judges.tampering import is_tampered
+from bankd.sim.judges.tampering import is_replaced, is_tampered
 from bankd.sim.judges.violation import Violation
-from bankd.sim.plan import OlderCopy, Plan, Rot, Wipe
+from bankd.sim.plan import Plan, Rot
 from bankd.types import LogIndex, NodeId, Term
 
 Place = tuple[LogIndex, Term]
@@ -43,7 +43,7 @@ class Snapshots:
 
     def booted(self, now_ns: int, book: NodeBook, found: Found) -> None:
         """A process listed its snapshots, and took the state of one of them."""
-        if is_tampered(self._plan, book.node, now_ns, OlderCopy, Wipe):
+        if is_replaced(self._plan, book, now_ns):
             book.snapshots, book.covered_index = (), found.recovered.base_index
         else:
             self._judge_found(now_ns, book, found)
