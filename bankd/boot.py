@@ -37,8 +37,9 @@ from bankd.storage.records import Base
 from bankd.storage.recovery import Recovered
 from bankd.storage.refill import Refill, marker, resume, set_aside
 from bankd.storage.snapshot_store import SnapshotStore
+from bankd.storage.state_file import NewStart
 from bankd.storage.wal import Wal, WalOptions
-from bankd.types import ClusterId, LogIndex, NodeId, Start, Term
+from bankd.types import ClusterId, LogIndex, NodeId, Term
 from bankd.wire.entries import decode_batch, decode_configuration, encode_batch_head, encode_configuration
 
 TICKS_PER_HEARTBEAT: Final = 2  # finer than a heartbeat, so that timeouts are not rounded to whole ones
@@ -63,12 +64,11 @@ class Opened:
     restored: Restored | None  # from the newest sound snapshot
     refill: Refill | None  # why a leader must refill this node before it counts
     peers: Peers
-    start: Start
 
     @property
     def refilling(self) -> int:
         """The nonce of this start, if it is to be refilled, or 0."""
-        return 0 if self.refill is None else self.start.nonce
+        return 0 if self.refill is None else self.recovered.starts.nonce
 
     @property
     def identity(self) -> Identity:
@@ -113,18 +113,19 @@ def open_disk(
             _require_others(config, None, loss)
             set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
         refill = resume(disk, data_dir.path, identity, options)
+        start = NewStart(new_u64() or 1, boots_seen, refilling=refill is not None)
         store = SnapshotStore.open(
             disk, data_dir.snapshot_dir, identity.cluster_id, int(config.storage.min_free_bytes * LOG_SHARE)
         )
         restored = restore_newest(store)
         covered_index = LogIndex(0) if restored is None else restored.snapshot.index
         try:
-            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, boots_seen)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, start)
         except LogDamaged as damage:
             _require_others(config, restored, damage)
             set_aside(disk, data_dir.path, identity, options, str(damage), state_is_void=False)
-            refill = marker(disk, data_dir.path)
-            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, boots_seen)
+            refill, start = marker(disk, data_dir.path), attrs.evolve(start, refilling=True)
+            wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, start)
         undo.callback(wal.close)
         if restored is not None:
             recovered = _led_on_from(restored.snapshot, wal, recovered)
@@ -135,8 +136,7 @@ def open_disk(
         undo.pop_all()
     # The file knows best where a member is now; it cannot make one.
     current = {node_id: config.cluster.bootstrap.get(node_id, address) for node_id, address in addresses.items()}
-    start = Start(identity.incarnation, recovered.boots, new_u64() or 1)
-    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, peers, start)
+    return Opened(data_dir, wal, store, recovered, configuration, current, restored, refill, peers)
 
 
 def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:

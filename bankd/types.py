@@ -60,6 +60,23 @@ class Start:
 
 
 @attrs.frozen
+class Starts:
+    """What a data directory remembers of its own starts: how many there were, the present one included, and the nonces of
+    the latest of them, the present one's first."""
+
+    boots: int = 0
+    nonces: tuple[int, ...] = ()
+
+    @property
+    def nonce(self) -> int:
+        """That of the present start."""
+        return self.nonces[0]
+
+
+NO_STARTS: Final = Starts()
+
+
+@attrs.frozen
 class Linearizable:
     """The answer reflects every write acknowledged before the read was asked for (ReadIndex)."""
 

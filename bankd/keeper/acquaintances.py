@@ -1,12 +1,12 @@
 """Know the other nodes again: whether they still are who they were, and what they say of this one.
 
-At each meeting a node tells its start: its data directory, how often that was started, and a number drawn for that start
-(`Start`). Whoever was met is judged by what is known of it, at once, and noted in PEERS a little later, for the starts of
+At each meeting a node tells its start: its data directory, how often that was started, and the numbers drawn for that start
+and for those before it (`Start`). Whoever was met is judged by what is known of it, at once, and noted in PEERS a little later, for the starts of
 this node that are to come. What that finds out:
 
     an emptied directory     another incarnation                      turned away for good: D09
-    an older copy of one     a lower count, or the same count          turned away unless it is refilling: D10
-                             with another number
+    an older copy of one     a lower count, or another number          turned away unless it is refilling: D10
+                             for the count that was met
 
 A node that was turned away as an older copy has forgotten what it acknowledged. It begins anew, as refilling, with a count
 above the one that it was told, so that nobody turns it away for that again.
@@ -33,7 +33,8 @@ from bankd.types import NodeId, Start
 from bankd.wire.hello import Hello, boots_told
 
 WORDS: Final = (
-    "{} has met this node as start {}, and this is start {}: was the data directory put back from an older copy?"
+    "{} has met a start {} of this node that its data directory, at start {}, does not know: was that put back from an older "
+    "copy?"
 )
 
 

@@ -52,7 +52,7 @@ from bankd.storage.data_dir import Identity
 from bankd.storage.refill import Refill
 from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.wal import Wal
-from bankd.types import LogIndex, NodeId, Start
+from bankd.types import LogIndex, NodeId, Starts
 from bankd.wire.frames import FrameKind, encode_frame
 from bankd.wire.methods import Method
 from bankd.wire.raft_codec import encode_message
@@ -84,7 +84,7 @@ class Node:
         self,
         *,
         identity: Identity,
-        start: Start,
+        starts: Starts,
         replica: Replica,
         store: SnapshotStore,
         wal: Wal,
@@ -122,7 +122,7 @@ class Node:
         self.free_bytes = 0  # of the disk, when it was last asked
         self.view = NodeView(
             identity,
-            start,
+            starts,
             replica,
             book,
             self.loop.disk,

@@ -178,7 +178,7 @@ async def _serve_once(
 def _make_node(config: Config, environment: Environment, opened: Opened, heeded: dict[NodeId, int]) -> Node:
     return Node(
         identity=opened.identity,
-        start=opened.start,
+        starts=opened.recovered.starts,
         replica=make_replica(config, opened, environment.random),
         store=opened.store,
         wal=opened.wal,

@@ -14,7 +14,7 @@ from bankd.replica.core import Replica
 from bankd.status import MemberStatus, NodeStatus
 from bankd.storage.data_dir import Identity
 from bankd.storage.refill import Refill
-from bankd.types import LogIndex, NodeId, Start
+from bankd.types import LogIndex, NodeId, Starts
 from bankd.wire.hello import Endpoint, Hello, PeerRole
 
 IMBALANCE_EVERY_S: Final = 1.0  # adding up a million accounts takes 5 ms, which nobody may ask for at will
@@ -33,7 +33,7 @@ class DiskUse:
 @attrs.define
 class NodeView:
     identity: Identity
-    start: Start
+    starts: Starts
     replica: Replica
     book: Book
     disk: DiskWriter
@@ -53,9 +53,9 @@ class NodeView:
             cluster=self.identity.cluster,
             cluster_id=self.identity.cluster_id,
             node_id=self.identity.node_id,
-            incarnation=self.start.incarnation,
-            boots=self.start.boots,
-            nonce=self.start.nonce,
+            incarnation=self.identity.incarnation,
+            boots=self.starts.boots,
+            nonces=self.starts.nonces,
             refilling=self.replica.raft.is_refilling,
             software=f"bankd {__version__}",
             leader_id=leader_id or NodeId(""),

@@ -17,7 +17,7 @@ CLIENT: Role
 PEER: Role
 
 class Hello(_message.Message):
-    __slots__ = ("magic", "version_min", "version_max", "cluster", "cluster_id", "role", "node_id", "incarnation", "features", "credentials", "software", "leader_id", "leader_address", "endpoints", "boots", "nonce", "refilling")
+    __slots__ = ("magic", "version_min", "version_max", "cluster", "cluster_id", "role", "node_id", "incarnation", "features", "credentials", "software", "leader_id", "leader_address", "endpoints", "boots", "nonces", "refilling")
     MAGIC_FIELD_NUMBER: _ClassVar[int]
     VERSION_MIN_FIELD_NUMBER: _ClassVar[int]
     VERSION_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -33,7 +33,7 @@ class Hello(_message.Message):
     LEADER_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
     BOOTS_FIELD_NUMBER: _ClassVar[int]
-    NONCE_FIELD_NUMBER: _ClassVar[int]
+    NONCES_FIELD_NUMBER: _ClassVar[int]
     REFILLING_FIELD_NUMBER: _ClassVar[int]
     magic: int
     version_min: int
@@ -50,9 +50,9 @@ class Hello(_message.Message):
     leader_address: str
     endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
     boots: int
-    nonce: int
+    nonces: _containers.RepeatedScalarFieldContainer[int]
     refilling: bool
-    def __init__(self, magic: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., features: _Optional[int] = ..., credentials: _Optional[bytes] = ..., software: _Optional[str] = ..., leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., boots: _Optional[int] = ..., nonce: _Optional[int] = ..., refilling: bool = ...) -> None: ...
+    def __init__(self, magic: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., features: _Optional[int] = ..., credentials: _Optional[bytes] = ..., software: _Optional[str] = ..., leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., boots: _Optional[int] = ..., nonces: _Optional[_Iterable[int]] = ..., refilling: bool = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("node_id", "address")

@@ -86,7 +86,7 @@ class Process:
             sent_bytes=snapshot_chunk_bytes,
         )
         self.acquaintances = Acquaintances(opened.peers, heeded, lambda words: None)
-        self._start = opened.start
+        self._identity, self._starts = opened.identity, opened.recovered.starts
         for lane in (*self.keeper.lanes, self.acquaintances.lane):
             drive(lane, machine.disk, partial(disk_later, self))
         self._ticks = Ticks(world.queue.now_ns, machine.tick_ns)
@@ -150,13 +150,12 @@ class Process:
     # Other nodes
 
     def hello(self) -> Hello:
-        start = self._start
         return Hello(
             PeerRole.PEER,
             node_id=self._machine.name,
-            incarnation=start.incarnation,
-            boots=start.boots,
-            nonce=start.nonce,
+            incarnation=self._identity.incarnation,
+            boots=self._starts.boots,
+            nonces=self._starts.nonces,
             refilling=self.replica.raft.is_refilling,
         )
 

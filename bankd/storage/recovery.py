@@ -29,7 +29,7 @@ from bankd.storage.outline import Outline
 from bankd.storage.records import SECTOR_BYTES, Base, Place, Record
 from bankd.storage.scan import Rot, Sound, Unfinished, first_place, is_zero, scan
 from bankd.storage.segment import SegmentHeader, damaged, decode_header, sequence_of
-from bankd.types import LogIndex
+from bankd.types import NO_STARTS, LogIndex, Starts
 
 
 @attrs.frozen
@@ -49,7 +49,7 @@ class Recovered:
     entries: tuple[Entry, ...]
     torn: TornTail | None = None
     base_index: LogIndex = LogIndex(0)
-    boots: int = 0  # how often the node has started, this time included
+    starts: Starts = NO_STARTS
 
     @property
     def is_empty(self) -> bool:

@@ -5,12 +5,15 @@ a crash leaves that. Every start makes the file anew (framed_file.py), with one 
 sync failed, nothing is left behind that reads well and is not on the disk. All numbers are little-endian.
 
     slot   u8 edge · magic · u32 version · u64 cluster id · u64 incarnation · u64 sequence · u64 boots · u64 term
-           · u8 bytes of node id · u8 bytes of the vote · node id · the node voted for · zeros
+           · u8 bytes of node id · u8 bytes of the vote · node id · the node voted for
+           · u8 starts remembered · their nonces, u64 each, the present one first · zeros
            · u32 CRC32C of all that · u8 edge
 
 The writes to a file count from 0 in `sequence`; an even one stands in the first slot, an odd one in the second. `boots`
-counts the starts of the node: two processes of one directory never share a number, so that peers can tell an older copy.
-A node that a peer has told of more starts than it knows goes on from there.
+counts the starts of the node, and each draws a nonce: a directory and an older copy of it may come to share a number, never
+the nonce of that number, so that whoever met one of the two can tell the other, however often that was started meanwhile.
+A node that a peer has told of more starts than it knows goes on from there. While it is refilling it remembers no start but
+the present one, for with those before it nobody need compare it any more.
 
 Rules:
 - Term and vote reach the log first, then the copy, and only then an answer. So a copy that is behind a sound log was
@@ -23,7 +26,8 @@ Rules:
   convict the log, and not to stand in for it.
 
 Limits: a sector that a disk never wrote, though it said so, is noticed only one write later. With both slots lost `boots`
-begins anew, which peers take for an older copy.
+begins anew, which peers take for an older copy. STARTS_MAX starts are remembered: an older copy that was started more often
+before anybody met it is not told by its nonces.
 """
 
 import struct
@@ -40,12 +44,13 @@ from bankd.storage.framed_file import read_if_there, replace_file
 from bankd.storage.identity import Identity
 from bankd.storage.records import SECTOR_BYTES
 from bankd.storage.segment import Owner
-from bankd.types import ClusterId, Incarnation, NodeId, Term
+from bankd.types import NO_STARTS, ClusterId, Incarnation, NodeId, Starts, Term
 
 NAME: Final = "STATE"
 VERSION: Final = 1
 SLOTS: Final = 2
 STATE_BYTES: Final = SLOTS * SECTOR_BYTES
+STARTS_MAX: Final = 16  # remembered
 
 _MAGIC: Final = b"BANKVOT\n"
 _EDGES: Final = (0xAA, 0x55)  # no flip of a bit makes one of the other, or of the zeros before the first write
@@ -60,8 +65,24 @@ class Slot:
 
     owner: Owner
     sequence: int
-    boots: int
+    starts: Starts
     hard_state: HardState
+
+
+@attrs.frozen
+class NewStart:
+    """What a process that starts on a log brings along.
+
+    `nonce`: drawn for this start, not 0. `boots_seen`: how many starts a peer has met; this one gets a higher number.
+    `refilling`: the starts before this one are forgotten.
+    """
+
+    nonce: int
+    boots_seen: int = 0
+    refilling: bool = False
+
+
+UNTOLD: Final = NewStart(0)  # of whoever talks to no peer
 
 
 @attrs.frozen
@@ -88,18 +109,18 @@ class StateFile:
         identity: Identity,
         found: StateFound,
         hard_state: HardState,
-        boots_seen: int = 0,
+        start: NewStart,
     ) -> "StateFile":
         """Make the copy of what a sound log says, and count one more start than was `found`; durable on return.
-
-        `boots_seen`: how many starts a peer has met; this one gets a higher number.
 
         Raises:
           DiskFailed, DiskFull.
         """
         path = directory / NAME
-        boots_found = 0 if found.newest is None else found.newest.boots
-        first = Slot(Owner.of(identity), 0, max(boots_found, boots_seen) + 1, hard_state)
+        before = NO_STARTS if found.newest is None else found.newest.starts
+        nonces = (start.nonce, *(() if start.refilling else before.nonces))[:STARTS_MAX]
+        starts = Starts(max(before.boots, start.boots_seen) + 1, nonces)
+        first = Slot(Owner.of(identity), 0, starts, hard_state)
         replace_file(disk, path, encode_slot(first).ljust(STATE_BYTES, b"\0"))
         return cls(disk.open(path), first)
 
@@ -108,9 +129,9 @@ class StateFile:
         return self._newest.hard_state
 
     @property
-    def boots(self) -> int:
-        """How often the node has started, this time included."""
-        return self._newest.boots
+    def starts(self) -> Starts:
+        """The node's, this one included."""
+        return self._newest.starts
 
     def write(self, hard_state: HardState) -> None:
         """Make a copy of this term and vote durable.
@@ -188,12 +209,13 @@ def encode_slot(slot: Slot) -> bytes:
         slot.owner.cluster_id,
         slot.owner.incarnation,
         slot.sequence,
-        slot.boots,
+        slot.starts.boots,
         slot.hard_state.term,
         len(node_id),
         len(voted_for),
     )
-    covered = (header + node_id + voted_for).ljust(_COVERED_BYTES, b"\0")
+    nonces = struct.pack(f"<B{len(slot.starts.nonces)}Q", len(slot.starts.nonces), *slot.starts.nonces)
+    covered = (header + node_id + voted_for + nonces).ljust(_COVERED_BYTES, b"\0")
     assert len(covered) == _COVERED_BYTES, f"node ids of {len(node_id)} and {len(voted_for)} bytes"
     return covered + _TRAILER.pack(google_crc32c.value(covered), edge)
 
@@ -236,6 +258,8 @@ def _decode_slot(sector: bytes, path: Path) -> Slot:
     if (magic, version) != (_MAGIC, VERSION):
         raise DataDirForeign(f"{path} has format {version}, this program knows {VERSION}: start a matching bankd")
     at = _HEADER.size + node_bytes
-    node_id, voted_for = sector[_HEADER.size : at].decode(), sector[at : at + vote_bytes].decode()
+    nonces_at = at + vote_bytes
+    node_id, voted_for = sector[_HEADER.size : at].decode(), sector[at:nonces_at].decode()
+    nonces = struct.unpack_from(f"<{sector[nonces_at]}Q", sector, nonces_at + 1)
     owner = Owner(ClusterId(cluster_id), NodeId(node_id), Incarnation(incarnation))
-    return Slot(owner, sequence, boots, HardState(Term(term), NodeId(voted_for) if voted_for else None))
+    return Slot(owner, sequence, Starts(boots, nonces), HardState(Term(term), NodeId(voted_for) if voted_for else None))

@@ -47,7 +47,7 @@ from bankd.storage.scan import is_zero
 from bankd.storage.segment import SegmentHeader, begin, damaged, first_index_of, write_zeros
 from bankd.storage.spare import Spare
 from bankd.storage.state_file import NAME as STATE_NAME
-from bankd.storage.state_file import STATE_BYTES, StateFile, forgotten, read_state
+from bankd.storage.state_file import STATE_BYTES, UNTOLD, NewStart, StateFile, forgotten, read_state
 from bankd.types import LogIndex
 
 _SPARE_NAME: Final = "spare.tmp"
@@ -146,12 +146,11 @@ class Wal:
         identity: Identity,
         options: WalOptions,
         covered_index: LogIndex = LogIndex(0),
-        boots_seen: int = 0,
+        start: NewStart = UNTOLD,
     ) -> tuple["Wal", Recovered]:
         """Read the log, cut off an unfinished last write, and make everything that is answered durable, names included.
 
         `covered_index`: a durable snapshot stands for the entries up to there, so that the log need not hold them.
-        `boots_seen`: how many starts a peer has met; this one gets a higher number.
 
         Raises:
           LogDamaged: damage that no unfinished write explains, or a term or a vote that the log has lost; nothing was
@@ -165,9 +164,9 @@ class Wal:
         if (expected := forgotten(hard_state, found)) is not None:
             raise damaged(directory, 0, expected)
         _mend(disk, read)
-        state = StateFile.begin(disk, directory, identity, found, hard_state, boots_seen)
+        state = StateFile.begin(disk, directory, identity, found, hard_state, start)
         wal = cls(disk, directory, identity, options, read, state)
-        return wal, attrs.evolve(read.recovered, boots=state.boots)
+        return wal, attrs.evolve(read.recovered, starts=state.starts)
 
     def write(self, writes: Sequence[Write]) -> None:
         """Append `writes` as one batch, in order, without making it durable. At least one record.

@@ -63,12 +63,12 @@ class Hello:
     leader_address: str = ""
     endpoints: tuple[Endpoint, ...] = ()  # from a server: the cluster's members
     boots: int = 0  # from a node: see `Start`
-    nonce: int = 0
+    nonces: tuple[int, ...] = ()  # of its latest starts, the present one first
     refilling: bool = False  # it has lost what it acknowledged, and does not count until a leader gave it back
 
     @property
     def start(self) -> Start:
-        return Start(self.incarnation, self.boots, self.nonce)
+        return Start(self.incarnation, self.boots, self.nonces[0] if self.nonces else 0)
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -89,7 +89,7 @@ def encode_hello(hello: Hello) -> bytes:
         leader_address=hello.leader_address,
         endpoints=[pb.Endpoint(node_id=one.node_id, address=one.address) for one in hello.endpoints],
         boots=hello.boots,
-        nonce=hello.nonce,
+        nonces=hello.nonces,
         refilling=hello.refilling,
     ).SerializeToString()
     frame = encode_frame(FrameKind.HELLO, Method.NONE, 0, body)
@@ -128,7 +128,7 @@ def decode_hello(frame: Frame) -> Hello:
         leader_address=message.leader_address,
         endpoints=tuple(Endpoint(NodeId(one.node_id), one.address) for one in message.endpoints),
         boots=message.boots,
-        nonce=message.nonce,
+        nonces=tuple(message.nonces),
         refilling=message.refilling,
     )
 
@@ -143,8 +143,8 @@ def judge_hello(
     """Whether the two may talk: None, or why not. Either side asks with its own Hello first.
 
     `expected_node_id`: whom a dialer meant to reach. `known`: the last start that was met under the other side's node id.
-    Another incarnation is a node that lost its disk and must not vote again, an earlier start one that was put back from
-    an older copy: it must be refilled before it counts.
+    Another incarnation is a node that lost its disk and must not vote again. An earlier start, or one that did not follow
+    upon the known one, is of a directory put back from an older copy: it must be refilled before it counts.
     """
     if min(ours.version_max, theirs.version_max) < max(ours.version_min, theirs.version_min):
         return _refused("VERSION_UNSUPPORTED", f"{_versions(ours)} and {_versions(theirs)} have no version in common")
@@ -165,13 +165,14 @@ def _judge_cluster(ours: Hello, theirs: Hello) -> Refusal | None:
 def boots_told(refusal: Refusal, ours: Hello) -> int | None:
     """How many starts of this node the other side has met, if it refused our Hello for that; None: it did not.
 
-    So it did if it could be right. A node that is refilling has nothing more to learn from it.
+    So it did if it could be right: of a start that this node remembers as well, or one that is yet to come. A node that
+    is refilling has nothing more to learn from it.
     """
     digits = refusal.metadata.get(BOOTS_KEY, "") if refusal.reason == OLDER_COPY else ""
     if ours.refilling or not digits.isdecimal() or len(digits) > BOOTS_DIGITS_MAX:
         return None
     boots = int(digits)
-    return boots if ours.boots <= boots <= BOOTS_MAX else None
+    return boots if ours.boots - len(ours.nonces) < boots <= BOOTS_MAX else None
 
 
 def _judge_node(ours: Hello, theirs: Hello, expected_node_id: NodeId | None, known: Start | None) -> Refusal | None:
@@ -192,15 +193,20 @@ def _judge_start(theirs: Hello, known: Start) -> Refusal | None:
     if theirs.incarnation != known.incarnation:
         known_as = f"known with incarnation {known.incarnation:016x}, now it says {theirs.incarnation:016x}"
         return _refused("NODE_ID_REUSED", f"node {name!r} is {known_as}: a new disk needs a new node id")
-    is_same = theirs.start == known
-    if theirs.boots > known.boots or is_same or theirs.refilling or not theirs.boots:
+    if theirs.refilling or not theirs.boots or _is_later(theirs, known):
         return None
-    told = f"its directory says {theirs.boots}" + ("" if theirs.boots < known.boots else ", and means another start")
+    told = f"its directory says {theirs.boots}" + ("" if theirs.boots < known.boots else ", and means other starts")
     return _refused(
         OLDER_COPY,
         f"node {name!r} has started {known.boots} times as far as we know, {told}: was it put back from an older copy?",
         {"node_id": name, BOOTS_KEY: str(known.boots)},
     )
+
+
+def _is_later(theirs: Hello, known: Start) -> bool:
+    """Whether a node goes on from its known start, or still is in it. What it no longer remembers is believed."""
+    since = theirs.boots - known.boots
+    return since >= len(theirs.nonces) or (since >= 0 and theirs.nonces[since] == known.nonce)
 
 
 def _versions(hello: Hello) -> str:

@@ -108,7 +108,9 @@ def test_each_peer_is_heeded_once_in_the_life_of_a_process() -> None:
     """A peer that calls everybody an older copy does no worse than that."""
     heeded: dict[NodeId, int] = {}
     for peer, boots in ((N2, 7), (N3, 9)):
-        with pytest.raises(MustRefill, match=f"{peer} has met this node as start {boots}, and this is start 4") as loss:
+        with pytest.raises(
+            MustRefill, match=f"{peer} has met a start {boots} of this node that its data directory, at start 4,"
+        ) as loss:
             acquaintances(heeded=heeded).heed(peer, older_copy(boots), OURS)
         assert not loss.value.state_is_void
         for later in (boots, boots + 100):

@@ -368,7 +368,7 @@ def test_peer_that_turns_everybody_away_as_an_older_copy_is_heeded_once(caplog: 
             await world.start("n1")
             await trio.sleep(10 * ELECTION_TIMEOUT_S)
             node = world.node(n1)
-            assert (node.view.start.boots, node.replica.raft.is_refilling) == (101, True)
+            assert (node.view.starts.boots, node.replica.raft.is_refilling) == (101, True)
             nursery.cancel_scope.cancel()
 
     run_world(scenario)

@@ -8,7 +8,7 @@ from bankd.node.book import Book
 from bankd.node.disk import DiskWriter
 from bankd.node.view import IMBALANCE_EVERY_S, DiskUse, NodeView
 from bankd.storage.identity import Identity
-from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Start
+from bankd.types import ClusterId, Incarnation, LogIndex, NodeId, Starts
 from tests.node.test_acquaintances import acquaintances
 from tests.replica.group import Group
 
@@ -32,8 +32,8 @@ async def test_status_asked_for_in_a_burst_adds_up_all_accounts_once_a_second(au
     replica.ledger = ledger
     disk = DiskWriter(durable=lambda _seq, _messages: None, failed=lambda _error: None)
     identity = Identity("test", ClusterId(1), N1, Incarnation(1))
-    start, book = Start(identity.incarnation, 1, 1), Book({N1: "n1:1"}, acquaintances())
-    view = NodeView(identity, start, replica, book, disk, {}, lambda: 0, lambda: DiskUse(0, 0, 0, None))
+    starts, book = Starts(1, (1,)), Book({N1: "n1:1"}, acquaintances())
+    view = NodeView(identity, starts, replica, book, disk, {}, lambda: 0, lambda: DiskUse(0, 0, 0, None))
     for index in range(1, 100):
         ledger.skip(LogIndex(index))
         assert view.status().applied_index == index

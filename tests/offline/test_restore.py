@@ -30,7 +30,7 @@ from bankd.storage.recovery import Recovered
 from bankd.storage.snapshot_format import SnapshotDamaged, SnapshotHeader
 from bankd.storage.snapshot_store import SnapshotStore
 from bankd.storage.wal import Wal
-from bankd.types import Incarnation, LogIndex, NodeId, Term
+from bankd.types import Incarnation, LogIndex, NodeId, Starts, Term
 from bankd.wire.entries import decode_batch, decode_configuration
 from bankd.wire.hello import Hello, PeerRole, judge_hello
 from tests.offline.directories import (
@@ -138,7 +138,7 @@ def test_state_is_that_of_the_backup_and_the_log_goes_on_behind_it(tmp_path: Pat
     before = ledger_after(final_entries(long_history()), 6)
     assert list(found.ledger.freeze().blocks()) == list(before.freeze().blocks())
     assert (found.header.index, found.header.term, found.header.digest) == (6, 3, before.digest)
-    assert attrs.evolve(found.recovered, boots=0) == Recovered(HardState(Term(3)), (), None, found.header.index)
+    assert attrs.evolve(found.recovered, starts=Starts()) == Recovered(HardState(Term(3)), (), None, found.header.index)
     assert found.identity == restored.identity
     assert verify(tmp_path / "data" / "n1").is_sound
 
@@ -305,7 +305,9 @@ def starts(disk: SimDisk) -> bool:
     if Path("META") in names:
         found = opened(disk, DIRECTORY)
         assert found.ledger.digest == ledger_after(final_entries(long_history()), 6).digest
-        assert attrs.evolve(found.recovered, boots=0) == Recovered(HardState(Term(3)), (), None, found.header.index)
+        assert attrs.evolve(found.recovered, starts=Starts()) == Recovered(
+            HardState(Term(3)), (), None, found.header.index
+        )
         return True
     if Path("META.restoring") in names:
         with pytest.raises(DataDirUnusable, match="a restore into the data directory n1 was interrupted: run the same"):

@@ -21,7 +21,7 @@ from bankd.storage.records import Write
 from bankd.storage.refill import Refill, encode_marker, set_aside
 from bankd.storage.segment import Owner, encode_header, parse_header
 from bankd.storage.state_file import STATE_BYTES, Slot, encode_slot
-from bankd.types import ClusterId, Incarnation, NodeId, Start, Term
+from bankd.types import ClusterId, Incarnation, NodeId, Start, Starts, Term
 from bankd.wire.entries import encode_configuration
 from tests.offline import directories
 from tests.offline.directories import (
@@ -107,7 +107,7 @@ def of_one_voter(bank: Path) -> None:
 
 
 def written_state(bank: Path, owner: Owner, term: int) -> None:
-    slot = Slot(owner, 0, 1, HardState(Term(term)))
+    slot = Slot(owner, 0, Starts(1), HardState(Term(term)))
     (bank / "wal" / "STATE").write_bytes(encode_slot(slot).ljust(STATE_BYTES, b"\0"))
 
 

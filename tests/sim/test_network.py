@@ -70,7 +70,8 @@ class Post:
 
 
 def hello(node: NodeId, *, incarnation: int = 1, boots: int = 5) -> Hello:
-    return Hello(PeerRole.PEER, node_id=node, incarnation=Incarnation(incarnation), boots=boots, nonce=7)
+    nonces = tuple(range(boots, 0, -1))
+    return Hello(PeerRole.PEER, node_id=node, incarnation=Incarnation(incarnation), boots=boots, nonces=nonces)
 
 
 def post(odds: NetworkOdds = NetworkOdds(), seed: int = 1) -> Post:  # noqa: B008

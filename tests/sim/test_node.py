@@ -175,7 +175,7 @@ def test_older_copy_of_an_earlier_start_is_noticed_by_all_and_refilled(copied_st
     put_back = OlderCopy(13 * S, S, N2, taken_ns=(3 * copied_starts - 1) * S)
     world, notes = noted(plan(*restarts, *others, put_back))
     assert notes.of(N2, "boot") == [0, 4 * S, 7 * S, 14 * S, 15 * S]
-    assert [found.recovered.boots for found in notes.found[N2]] == [1, 2, 3, copied_starts + 1, 4]
+    assert [found.recovered.starts.boots for found in notes.found[N2]] == [1, 2, 3, copied_starts + 1, 4]
     assert notes.of(N2, "refilling") == [15 * S]
     assert_refilled(world, notes, N2, between_s=(15, 17))
 

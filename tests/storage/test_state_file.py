@@ -12,9 +12,19 @@ from bankd.sim.disk import PowerLost, SimDisk
 from bankd.sim.random import Stream
 from bankd.storage.records import SECTOR_BYTES, Write
 from bankd.storage.segment import Owner
-from bankd.storage.state_file import NAME, STATE_BYTES, Slot, StateFound, encode_slot, look_at_state, read_state
+from bankd.storage.state_file import (
+    NAME,
+    STARTS_MAX,
+    STATE_BYTES,
+    NewStart,
+    Slot,
+    StateFound,
+    encode_slot,
+    look_at_state,
+    read_state,
+)
 from bankd.storage.wal import Wal
-from bankd.types import Incarnation, NodeId, Term
+from bankd.types import Incarnation, NodeId, Starts, Term
 from tests.storage.histories import (
     DIRECTORY,
     IDENTITY,
@@ -31,6 +41,7 @@ from tests.storage.histories import (
 from tests.storage.losses import every_power_loss
 
 STATE = DIRECTORY / NAME
+MOST_STARTS = Starts(2**64 - 1, (2**64 - 1,) * STARTS_MAX)
 VOTES: list[list[Write]] = [
     vote(1, "n1"),
     append(entry(1)),
@@ -92,7 +103,7 @@ def test_starts_are_counted_whatever_was_written_between() -> None:
     counted = []
     for batch in VOTES:
         wal, recovered = Wal.open(disk, DIRECTORY, IDENTITY, tiny())
-        counted.append(recovered.boots)
+        counted.append(recovered.starts.boots)
         wal.write(batch)
         wal.sync()
         wal.close()
@@ -106,11 +117,29 @@ def test_start_has_a_higher_number_than_any_that_a_peer_has_met(seen: int, count
     write_history(disk, DIRECTORY, [], tiny())
     found = []
     for boots_seen in (seen, 0):
-        wal, recovered = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), boots_seen=boots_seen)
-        found.append(recovered.boots)
+        wal, recovered = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), start=NewStart(7, boots_seen))
+        found.append(recovered.starts.boots)
         wal.close()
         disk.lose_power(lambda: False)
     assert found == counted
+
+
+def test_latest_starts_are_remembered_by_their_nonces_and_one_that_is_refilling_forgets_those_before_it() -> None:
+    disk = new_disk()
+    write_history(disk, DIRECTORY, [], tiny())
+
+    def remembered(nonce: int, *, refilling: bool = False) -> Starts:
+        wal, recovered = Wal.open(disk, DIRECTORY, IDENTITY, tiny(), start=NewStart(nonce, refilling=refilling))
+        wal.close()
+        disk.lose_power(lambda: False)
+        return recovered.starts
+
+    assert remembered(1000, refilling=True) == Starts(2, (1000,))
+    for nonce in range(1001, 1030):
+        starts = remembered(nonce)
+        assert starts == Starts(nonce - 998, tuple(range(nonce, max(1000, nonce - STARTS_MAX + 1) - 1, -1)))
+    assert remembered(2000, refilling=True) == Starts(32, (2000,))
+    assert remembered(2001) == Starts(33, (2001, 2000))
 
 
 def test_copy_that_a_crash_left_behind_the_log_is_renewed() -> None:
@@ -148,7 +177,7 @@ def test_log_cannot_be_made_where_one_was_opened_though_its_segments_are_gone() 
 
 def test_copy_of_another_node_is_refused_by_its_name() -> None:
     disk = voted()
-    other = Slot(Owner.of(attrs.evolve(IDENTITY, node_id=NodeId("n2"))), 0, 1, HardState())
+    other = Slot(Owner.of(attrs.evolve(IDENTITY, node_id=NodeId("n2"))), 0, Starts(1), HardState())
     disk.restore(disk.copy() | {STATE: encode_slot(other).ljust(STATE_BYTES, b"\0")})
     with pytest.raises(DataDirForeign, match=r"STATE belongs to node n2 .* this is node n1"):
         reopen(disk, DIRECTORY)
@@ -156,7 +185,9 @@ def test_copy_of_another_node_is_refused_by_its_name() -> None:
 
 def test_ids_of_any_length_that_a_configuration_allows_fit() -> None:
     longest = NodeId("n" * 64)
-    slot = Slot(Owner(IDENTITY.cluster_id, longest, Incarnation(2**64 - 1)), 0, 2**64 - 1, HardState(Term(9), longest))
+    slot = Slot(
+        Owner(IDENTITY.cluster_id, longest, Incarnation(2**64 - 1)), 0, MOST_STARTS, HardState(Term(9), longest)
+    )
     data = encode_slot(slot)
     assert len(data) == SECTOR_BYTES
     assert look_at_state(data.ljust(STATE_BYTES, b"\0"), STATE).newest == slot
@@ -222,14 +253,14 @@ def test_any_flipped_bit_leaves_the_newest_slot_or_a_doubt() -> None:
 def test_any_flipped_bit_is_healed_by_a_sound_log_and_starts_go_on_being_counted() -> None:
     disk = voted()
     files = disk.copy()
-    boots = reopen(disk, DIRECTORY).boots
+    boots = reopen(disk, DIRECTORY).starts.boots
     for number, flipped in enumerate(flips(files[STATE])):
         if number % 7:
             continue
         disk.restore(files | {STATE: flipped})
         recovered = reopen(disk, DIRECTORY)
         assert recovered.hard_state == hard_state(VOTES[-1])
-        assert recovered.boots >= boots
+        assert recovered.starts.boots >= boots
         assert certain(disk) == hard_state(VOTES[-1])
 
 
@@ -259,7 +290,7 @@ def test_lost_write_is_in_doubt_from_the_next_one_on() -> None:
 @pytest.mark.parametrize("sequence", range(6))
 def test_slot_torn_at_any_byte_from_either_end_leaves_the_other_one_beyond_doubt(sequence: int) -> None:
     def slot(sequence: int) -> Slot:
-        return Slot(Owner.of(IDENTITY), sequence, 3, HardState(Term(100 + sequence), NodeId("n1")))
+        return Slot(Owner.of(IDENTITY), sequence, Starts(3, (7, 6)), HardState(Term(100 + sequence), NodeId("n1")))
 
     sectors = [bytes(SECTOR_BYTES)] * 2
     for written in range(sequence + 1):
@@ -289,8 +320,8 @@ class Run:
         for batches in (VOTES[:3], VOTES[3:]):
             wal, recovered = Wal.open(self.disk, DIRECTORY, IDENTITY, tiny())
             assert rank(recovered.hard_state) >= rank(self.answered)
-            assert recovered.boots > self.boots
-            self.answered, self.boots = recovered.hard_state, recovered.boots
+            assert recovered.starts.boots > self.boots
+            self.answered, self.boots = recovered.hard_state, recovered.starts.boots
             for batch in batches:
                 self.asked = next((state for state, _ in batch if state), self.asked)
                 wal.write(batch)
@@ -303,11 +334,11 @@ class Run:
         assert certain(disk) in (self.answered, self.asked)
         recovered = reopen(disk, DIRECTORY)
         assert recovered.hard_state in (self.answered, self.asked)
-        assert recovered.boots > self.boots
+        assert recovered.starts.boots > self.boots
         disk.lose_power(lambda: False)
         assert certain(disk) == recovered.hard_state
         again = reopen(disk, DIRECTORY)
-        assert (again.hard_state, again.boots) == (recovered.hard_state, recovered.boots + 1)
+        assert (again.hard_state, again.starts.boots) == (recovered.hard_state, recovered.starts.boots + 1)
 
 
 def every_operation(go_wrong: Callable[[SimDisk, int], None]) -> Iterator[Callable[[int], Run]]:
@@ -367,7 +398,7 @@ def test_failure_of_any_operation_then_power_lost_at_every_operation_of_the_next
             assert rank(state.newest.hard_state) >= rank(run.answered) or state.doubt is not None
             recovered = reopen(run.disk, DIRECTORY)
             assert recovered.hard_state in (run.answered, run.asked)
-            assert recovered.boots > run.boots
+            assert recovered.starts.boots > run.boots
 
 
 def test_any_chain_of_crashes_never_forgets_a_vote_that_was_answered() -> None:

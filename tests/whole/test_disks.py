@@ -185,5 +185,5 @@ async def test_directory_put_back_from_a_copy_of_its_last_start_is_refilled_by_w
     await faults.kill(old)
     host.disk.restore(copy)
     await cluster.start(old)
-    await cluster.wait_until(lambda: cluster.hosts[old].running and cluster.node(old).view.start.boots == 3)
+    await cluster.wait_until(lambda: cluster.hosts[old].running and cluster.node(old).view.starts.boots == 3)
     await cluster.wait_until(lambda: not cluster.node(old).replica.raft.is_refilling)

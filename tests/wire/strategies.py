@@ -79,7 +79,7 @@ hellos = st.builds(
     leader_address=text,
     endpoints=st.lists(st.builds(Endpoint, text, text), max_size=3).map(tuple),
     boots=u64,
-    nonce=u64,
+    nonces=st.lists(u64, max_size=16).map(tuple),
     refilling=st.booleans(),
 )
 

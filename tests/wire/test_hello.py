@@ -84,22 +84,28 @@ def test_node_with_another_incarnation_than_the_known_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("boots", "nonce", "refilling", "expected"),
+    ("boots", "nonces", "refilling", "expected"),
     [
-        (5, 77, False, None),  # the same process connects again
-        (6, 78, False, None),
-        (5, 78, False, "OLDER_COPY"),  # the first start of a copy that was taken before this one
-        (4, 78, False, "OLDER_COPY"),
-        (4, 77, False, "OLDER_COPY"),
-        (4, 78, True, None),
-        (5, 78, True, None),
-        (0, 0, False, None),  # a program that does not say it
+        (5, (77, 74), False, None),  # the same process connects again
+        (6, (78, 77), False, None),
+        (9, (81, 80, 79, 78, 77, 74), False, None),
+        (9, (81, 80, 79, 78), False, None),  # which start was the fifth, it has forgotten
+        (9, (), False, None),
+        (5, (78, 74), False, "OLDER_COPY"),  # the first start of a copy that was taken before this one
+        (6, (79, 78, 74), False, "OLDER_COPY"),  # the second one
+        (9, (82, 81, 80, 79, 78), False, "OLDER_COPY"),
+        (4, (78,), False, "OLDER_COPY"),
+        (4, (77,), False, "OLDER_COPY"),
+        (4, (), False, "OLDER_COPY"),
+        (4, (78,), True, None),
+        (5, (78,), True, None),
+        (0, (), False, None),  # a program that does not say it
     ],
 )
-def test_start_before_the_last_known_one_is_an_older_copy(
-    boots: int, nonce: int, refilling: bool, expected: str | None
+def test_start_that_does_not_follow_upon_the_known_one_is_of_an_older_copy(
+    boots: int, nonces: tuple[int, ...], refilling: bool, expected: str | None
 ) -> None:  # D10
-    theirs = attrs.evolve(N2, boots=boots, nonce=nonce, refilling=refilling)
+    theirs = attrs.evolve(N2, boots=boots, nonces=nonces, refilling=refilling)
     refusal = judge_hello(N1, theirs, known=Start(N2.incarnation, 5, 77))
     assert reason(refusal) == expected
     if refusal is not None:
@@ -116,7 +122,12 @@ def test_refusal_without_a_number_tells_none(metadata: dict[str, str]) -> None:
     ("refilling", "told", "believed"),
     [
         (False, 5, True),
-        (False, 4, False),  # this node has started more often than that
+        (False, 4, True),  # another start was the fourth
+        (
+            False,
+            3,
+            False,
+        ),  # which start was the third, this node does not remember, so the other side cannot have known
         (False, BOOTS_MAX, True),
         (False, BOOTS_MAX + 1, False),
         (True, 5, False),
@@ -124,7 +135,7 @@ def test_refusal_without_a_number_tells_none(metadata: dict[str, str]) -> None:
 )
 def test_number_of_starts_is_believed_only_where_it_can_be_true(refilling: bool, told: int, believed: bool) -> None:
     refusal = Refusal(Code.FAILED_PRECONDITION, "OLDER_COPY", "", metadata={"boots": str(told)})
-    ours = attrs.evolve(N2, boots=5, refilling=refilling)
+    ours = attrs.evolve(N2, boots=5, nonces=(77, 74), refilling=refilling)
     assert boots_told(refusal, ours) == (told if believed else None)
     assert boots_told(attrs.evolve(refusal, reason="WRONG_NODE"), ours) is None
 
