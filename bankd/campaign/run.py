@@ -78,7 +78,7 @@ class Ran:
     elections: int
     operations: int  # in the history, as the witness counts them; 0 when something broke before its end
     unjudged: int  # of them
-    digest: str
+    digest: str  # of the trace; zeros without one
     broken: Broken | None
 
 
@@ -86,19 +86,7 @@ def carry_out(plan: Plan, events_kept: int = EVENTS_KEPT, width: int = WIDTH) ->
     """Run a plan under all judges; also what was noted of it, and its history. `width`: of a report, in characters."""
     trace = Trace(plan.nodes, events_kept)
     outcome = world.run(plan, judges=Judges(plan), trace=trace)
-    ran = Ran(
-        nodes=len(plan.nodes),
-        faults=Counter(word_of(type(fault)) for fault in plan.faults),
-        simulated_ns=outcome.simulated_ns,
-        events=outcome.events,
-        acknowledged=outcome.acknowledged,
-        elections=outcome.elections,
-        operations=outcome.operations,
-        unjudged=outcome.unjudged,
-        digest=f"{trace.digest:016x}",
-        broken=broken(outcome, trace, width),
-    )
-    return ran, trace, outcome.history
+    return _ran(plan, outcome, broken(outcome, trace, width)), trace, outcome.history
 
 
 def broken(outcome: world.Outcome, trace: Trace, width: int) -> Broken | None:
@@ -110,5 +98,22 @@ def broken(outcome: world.Outcome, trace: Trace, width: int) -> Broken | None:
 
 
 def run_seed(seed: Seed, width: int = WIDTH) -> Ran:
-    """The work of a worker's process."""
-    return carry_out(seed.plan(), width=width)[0]
+    """The work of a worker's process. Notes are a fifth of a run's cost, so only one that breaks is run again with them."""
+    plan = seed.plan()
+    outcome = world.run(plan, judges=Judges(plan))
+    return _ran(plan, outcome, None) if outcome.violation is None else carry_out(plan, width=width)[0]
+
+
+def _ran(plan: Plan, outcome: world.Outcome, broken: Broken | None) -> Ran:
+    return Ran(
+        nodes=len(plan.nodes),
+        faults=Counter(word_of(type(fault)) for fault in plan.faults),
+        simulated_ns=outcome.simulated_ns,
+        events=outcome.events,
+        acknowledged=outcome.acknowledged,
+        elections=outcome.elections,
+        operations=outcome.operations,
+        unjudged=outcome.unjudged,
+        digest=f"{outcome.digest:016x}",
+        broken=broken,
+    )

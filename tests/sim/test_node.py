@@ -1,6 +1,7 @@
 """What becomes of one node under each fault of its own, seen from outside."""
 
 from collections.abc import Iterator
+from itertools import permutations
 
 import attrs
 import pytest
@@ -16,6 +17,7 @@ from bankd.sim.plan import (
     FullDisk,
     HungDisk,
     OlderCopy,
+    Partition,
     Plan,
     Rot,
     SlowDisk,
@@ -178,6 +180,18 @@ def test_older_copy_of_an_earlier_start_is_noticed_by_all_and_refilled(copied_st
     assert [found.recovered.starts.boots for found in notes.found[N2]] == [1, 2, 3, copied_starts + 1, 4]
     assert notes.of(N2, "refilling") == [15 * S]
     assert_refilled(world, notes, N2, between_s=(15, 17))
+
+
+def test_older_copy_that_starts_once_more_before_anybody_meets_it_is_noticed_all_the_same() -> None:  # D10
+    """By then it counts as many starts as the node whose place it took."""
+    cut_off = Partition(13 * S, 4 * S, tuple(link for link in permutations(NODES, 2) if N2 in link))
+    restarts = [Crash(at_s * S, S, N2, power=False) for at_s in (3, 15)]
+    world, notes = noted(plan(*restarts, cut_off, OlderCopy(13 * S, S, N2, taken_ns=2 * S)))
+    [_, _, _, _, noticed_ns] = notes.of(N2, "boot")
+    assert [found.recovered.starts.boots for found in notes.found[N2]] == [1, 2, 2, 3, 4]
+    assert notes.of(N2, "refilling") == [noticed_ns]
+    assert noticed_ns == 17 * S
+    assert_refilled(world, notes, N2, between_s=(17, 21))
 
 
 def test_clock_jumps_show_in_no_tick() -> None:

@@ -78,14 +78,16 @@ class Room:
     def turned(self, now_ns: int, book: NodeBook, replica: Replica, events: Sequence[Event], effects: Effects) -> None:
         """A node took these events. What it committed and applied is booked as of the end of the turn."""
         shelf = self._shelves[book.node]
-        fault = self._judge_events(now_ns, book, shelf, replica, events)
+        held_up = [*self._held_up(now_ns, book, shelf)]
+        if book.leads:
+            self._note_sends(now_ns, book, shelf, events, effects)
+        held_up += self._held_up(now_ns, book, shelf)  # a send may begin in this very turn, or end in it
+        fault = self._judge_events(book, shelf, replica, events, held_up)
         if effects.snapshot_due is not None:
             if shelf.under_way is not None:
                 fault = fault or f"begins a snapshot, and one at {shelf.under_way} is under way"
             shelf.under_way = shelf.counted_from = effects.snapshot_due.index
             shelf.begun_ns = now_ns
-        if book.leads:
-            self._note_sends(now_ns, book, shelf, events, effects)
         fault = fault or self._judge_pace(now_ns, book, shelf)
         if fault is not None:
             raise Violation("B1", fault, now_ns, book.node)
@@ -95,7 +97,7 @@ class Room:
         self._shelves[book.node].counted_from = index
 
     def _judge_events(
-        self, now_ns: int, book: NodeBook, shelf: Shelf, replica: Replica, events: Sequence[Event]
+        self, book: NodeBook, shelf: Shelf, replica: Replica, events: Sequence[Event], held_up: Sequence[LogIndex]
     ) -> str | None:
         fault = None
         for event in events:
@@ -103,7 +105,7 @@ class Room:
                 shelf.under_way = None
             if isinstance(event, SnapshotSealed | SnapshotReceived):
                 shelf.told_covered = event.covered_index
-                due = min([event.covered_index, book.stable_index, *self._held_up(now_ns, book, shelf)])
+                due = min([event.covered_index, book.stable_index, *held_up])
                 if replica.raft.base_index < due:
                     fault = f"keeps its log from {replica.raft.base_index} on, and two snapshots stand for {due} of it"
         return fault
