@@ -10,6 +10,7 @@ Rules
 - A parent that is killed leaves nobody behind: its workers read the end of their pipe after the item at hand.
 """
 
+import gc
 import multiprocessing
 import signal
 import traceback
@@ -24,6 +25,8 @@ import attrs
 
 from bankd.campaign.endings import ENDINGS
 from bankd.campaign.own_time import LOOK_S, OwnTime
+
+COLLECTED_EVERY: Final = 200_000  # objects made and not yet gone
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,7 +97,11 @@ class Raised:
 
 
 def serve(work: Callable[[T], R], connection: Connection) -> None:
-    """The life of a worker's process."""
+    """The life of a worker's process. Few cycles come and go in it: the collector is called seldom, and spared what is
+    imported (5 % of a seed's time)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECTED_EVERY)
     with suppress(EOFError, BrokenPipeError):
         while True:
             item = connection.recv()

@@ -6,6 +6,8 @@ end, and wherever a state comes from a snapshot, everything is compared: balance
 and that there are no others. A snapshot's digest must be the one that nodes had at its index.
 """
 
+from itertools import takewhile
+
 from bankd.ledger.queries import AccountFound, BalanceFound, GetAccount, GetBalance, GetTransfer, TransferFound
 from bankd.ledger.state import Ledger
 from bankd.replica.core import Replica
@@ -60,9 +62,9 @@ class States:
         for account in self._bank.accounts:
             self._judge_balance(now_ns, book, ledger, account)
             self._judge_opening(now_ns, book, ledger, account)
-        for tx_id, record in self._bank.transfers.items():
+        for tx_id, record in takewhile(lambda item: item[1].index <= index, self._bank.transfers.items()):
             found = ledger.read(GetTransfer(tx_id))
-            if record.index <= index and found != TransferFound(record):
+            if found != TransferFound(record):
                 raise Violation("S1", f"transfer {tx_id} was {record} and is {found}", now_ns, book.node)
         counts = (ledger.account_count, ledger.transfer_count)
         expected = (
