@@ -128,7 +128,7 @@ def open_disk(
             wal, recovered = Wal.open(disk, data_dir.wal_dir, identity, options, covered_index, start)
         undo.callback(wal.close)
         if restored is not None:
-            recovered = _led_on_from(restored.snapshot, wal, recovered)
+            recovered = led_on_from(restored.snapshot, wal, recovered)
         elif recovered.is_empty and refill is None:
             recovered = _lay_first_entry(wal, config.cluster.bootstrap, recovered)
         configuration, addresses = _members(config, recovered.entries, restored)
@@ -170,7 +170,7 @@ def _lay_first_entry(wal: Wal, bootstrap: Mapping[NodeId, str], found: Recovered
     return attrs.evolve(found, hard_state=hard_state, entries=(entry,))
 
 
-def _led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered:
+def led_on_from(snapshot: SnapshotRef, wal: Wal, found: Recovered) -> Recovered:
     """The log as it goes on from a snapshot: as it was found if it reaches it, or else nothing, durably."""
     # At its base a log has no term left to compare, and needs none: what it dropped was committed.
     if found.base_index == snapshot.index or (

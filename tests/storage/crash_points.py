@@ -23,12 +23,12 @@ from typing import Final
 
 import attrs
 
-from bankd.raft.messages import SnapshotRef
+from bankd.boot import led_on_from
+from bankd.raft.messages import HardState, SnapshotRef
 from bankd.sim.disk import SimDisk, SimFile
 from bankd.sim.random import Stream
 from bankd.storage.data_dir import DataDir
 from bankd.storage.records import Base, Write
-from bankd.storage.recovery import Recovered
 from bankd.storage.snapshot_format import SnapshotHeader
 from bankd.storage.snapshot_store import SNAPSHOTS_KEPT, SnapshotStore
 from bankd.storage.wal import Wal, WalOptions
@@ -64,8 +64,10 @@ class Memory:
         return Memory(self.log.behind(covered_by(snapshots)), snapshots)
 
     def installed(self, index: int) -> "Memory":
-        """The same with a snapshot that the log does not lead on from."""
-        return Memory(State(self.log.hard_state, (), index), self.with_snapshot(index).snapshots)
+        """The same with a snapshot that the log does not lead on from. Its term is known by that."""
+        known, term = self.log.hard_state, header_of(index).term
+        hard_state = known if known.term >= term else HardState(term)
+        return Memory(State(hard_state, (), index), self.with_snapshot(index).snapshots)
 
     @property
     def next_index(self) -> int:
@@ -95,18 +97,15 @@ class Node:
 
 
 def start(disk: SimDisk, options: WalOptions) -> Node:
-    """Start a node, and have it read everything that it has. A log that does not lead on from the newest snapshot
-    begins anew behind it."""
+    """Start a node, and have it read everything that it has. The log goes on from the newest snapshot as in a program."""
     data_dir = open_data_dir(disk, options)
     store = SnapshotStore.open(disk, data_dir.snapshot_dir, IDENTITY.cluster_id)
     headers = [verified(store, snapshot) for snapshot in store.snapshots]
     newest = headers[0].index if headers else LogIndex(0)
     wal, recovered = Wal.open(disk, data_dir.wal_dir, IDENTITY, options, newest)
+    if headers:
+        recovered = led_on_from(store.snapshots[0], wal, recovered)
     log = State(recovered.hard_state, recovered.entries, recovered.base_index)
-    if headers and not leads_on(recovered, headers[0]):
-        wal.write([(None, (Base(newest, headers[0].term),))])
-        wal.sync()
-        log = State(recovered.hard_state, (), newest)
     assert store.damaged == ()
     assert len(disk.listdir(data_dir.snapshot_dir)) == len(headers), "something unfinished is left"
     snapshots = tuple(header.index for header in headers[:SNAPSHOTS_KEPT])
@@ -132,14 +131,6 @@ def verified(store: SnapshotStore, snapshot: SnapshotRef) -> SnapshotHeader:
     assert list(reader.chunks()) == noise(snapshot.index)
     reader.close()
     return reader.header
-
-
-def leads_on(recovered: Recovered, header: SnapshotHeader) -> bool:
-    """Whether the log goes on behind what the snapshot stands for: it holds the last entry of that, or begins there."""
-    place = header.index - recovered.base_index - 1
-    if place < 0:
-        return place == -1
-    return place < len(recovered.entries) and recovered.entries[place].term == header.term
 
 
 # Where scenarios play
@@ -273,7 +264,7 @@ class Stage:
             incoming.seal()
 
     def begin_log_behind(self, index: int) -> None:
-        self.append(append(Base(LogIndex(index), header_of(index).term)))
+        self.append([(self.memory.log.hard_state, (Base(LogIndex(index), header_of(index).term),))])
 
     def prune(self) -> None:
         self.node.wal.prune(self.node.store.covered_index)

@@ -1,7 +1,8 @@
 """Power is cut between every two operations of what a node does with its disk; see crash_points.py. D01, D02, D11-D14, D24.
 
 The log is appended to, rolled, replaced in part, begun anew and pruned; snapshots are written, received, and
-deleted. What no such list holds, histories and chains of crashes of any kind, is in test_power_loss.py.
+deleted. A restore is cut in the same way where its backup is at hand, in offline/test_restore.py. What no such list holds,
+histories and chains of crashes of any kind, is in test_power_loss.py.
 """
 
 import os
