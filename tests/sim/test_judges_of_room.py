@@ -3,8 +3,9 @@
 import attrs
 import pytest
 
-from bankd.raft.messages import SnapshotRequest
+from bankd.raft.messages import HeartbeatResponse, SnapshotRequest
 from bankd.replica.effects import Effects
+from bankd.replica.events import Received, SnapshotSealed
 from bankd.sim.found import Found
 from bankd.sim.plan import Crash, Fault, Freeze, FullDisk, HungDisk, SlowDisk
 from bankd.types import LogIndex, NodeId
@@ -151,10 +152,31 @@ def test_a_log_that_waits_for_a_follower_that_has_the_snapshot_is_named() -> Non
         go_on(group, "v")
 
 
+def test_a_log_may_wait_for_a_follower_that_is_heard_again_in_that_very_turn() -> None:
+    group = sending()
+    seal(group, "v")
+    group.now_ns += 10 * SECOND
+    group.idle_keepers.add(N1)
+    seal(group, "w")
+    node = group.nodes[N1]
+    while node.work():
+        pass
+    heard = HeartbeatResponse(N1, N3, node.hard_state.term)
+    assert [type(event) for event in node.posted] == [SnapshotSealed]
+    with unblamed():
+        group.step(N1, Received(heard), *node.posted)
+    assert node.replica.raft.base_index == 21
+
+
 def seal_two(group: Judged) -> None:
-    """n1 seals two more snapshots; what it says to n3 waits."""
-    for number in range(2 * EVERY):
-        group.call(N1, move(f"v{number}", 1))
+    seal(group, "v")
+    seal(group, "w")
+
+
+def seal(group: Judged, name: str) -> None:
+    """n1 seals one more snapshot; what it says to n3 waits."""
+    for number in range(EVERY):
+        group.call(N1, move(f"{name}{number}", 1))
         for _ in range(4):
             for message in [message for message in group.messages if N3 not in (message.to, message.sender)]:
                 group.messages.remove(message)

@@ -81,7 +81,7 @@ class Room:
         held_up = [*self._held_up(now_ns, book, shelf)]
         if book.leads:
             self._note_sends(now_ns, book, shelf, events, effects)
-        held_up += self._held_up(now_ns, book, shelf)  # a send may begin in this very turn, or end in it
+        held_up += self._held_up(now_ns, book, shelf)  # a follower may be heard again in this very turn
         fault = self._judge_events(book, shelf, replica, events, held_up)
         if effects.snapshot_due is not None:
             if shelf.under_way is not None:
