@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import attrs
 
 from bankd.boot import Opened
-from bankd.errors import Refusal
+from bankd.errors import DiskFull, Refusal
 from bankd.keeper.acquaintances import Acquaintances
 from bankd.keeper.keeper import Keeper
 from bankd.keeper.losses import loss_in
@@ -81,7 +81,7 @@ class Process:
             opened.identity.cluster_id,
             opened.wal.prune,
             partial(clear, machine.disk, opened.data_dir.path),
-            self.receive,
+            self._kept,
             lambda what, index, words: None,
             sent_bytes=snapshot_chunk_bytes,
         )
@@ -106,6 +106,14 @@ class Process:
             self._turn_later(self._machine.turn_ns)
         else:
             self.turn()
+
+    def _kept(self, event: Event) -> None:
+        """Take in what became of a snapshot. Where the log finds no room in the turn that follows, that is not the keeper's
+        affair, which would take it for its own."""
+        try:
+            self.receive(event)
+        except DiskFull as full:
+            self._later(0, _raise, full)
 
     def ask(self, ask: Ask) -> None:
         """Take in a call: a write goes to the leader, by one hop at most, everything else is answered here."""
@@ -257,3 +265,7 @@ class Process:
             self.turn()
         else:
             self._wake_in_time()
+
+
+def _raise(error: Exception) -> None:
+    raise error
