@@ -18,6 +18,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from bankd.errors import DiskFailed
 from bankd.pb import storage_pb2
 from bankd.storage.disk import Disk
 from bankd.storage.framed_file import body_of, damage_of, framed, read_if_there, replace_file
@@ -35,17 +36,18 @@ class Peers:
     """
 
     def __init__(self, disk: Disk, directory: Path) -> None:
-        """Read PEERS in a data directory. Raises DiskFailed."""
+        """Read PEERS in a data directory. A disk that does not give it back has damaged it."""
         self.damage: str | None = None
         self._disk = disk
         self._path = directory / NAME
         self._seen: dict[NodeId, Start] = {}
-        data = read_if_there(disk, self._path, PEERS_BYTES_MAX)
-        if data is not None:
-            try:
-                self._seen = decode_peers(data)
-            except ValueError as error:
-                self.damage = f"{self._path}: expected {error}"
+        try:
+            data = read_if_there(disk, self._path, PEERS_BYTES_MAX)
+            self._seen = {} if data is None else decode_peers(data)
+        except ValueError as error:
+            self.damage = f"{self._path}: expected {error}"
+        except DiskFailed as error:
+            self.damage = f"{self._path}: expected to be readable ({error})"
 
     @property
     def seen(self) -> Mapping[NodeId, Start]:

@@ -101,12 +101,6 @@ def stored_bytes_max(content_bytes: int) -> int:
     return content_bytes + (content_bytes >> 8) + 64
 
 
-def file_bytes_max(content_bytes: int, chunks: int) -> int:
-    """Return the room that a snapshot of so much content needs at most, before any of it is written."""
-    per_chunk = CHUNK_HEADER_BYTES + stored_bytes_max(0)
-    return HEADER_BYTES_MAX + stored_bytes_max(content_bytes) + chunks * per_chunk + FOOTER_BYTES
-
-
 def encode_header(header: SnapshotHeader) -> bytes:
     assert len(header.digest) == DIGEST_BYTES, f"digest of {len(header.digest)} bytes"
     assert len(header.configuration) <= CONFIGURATION_BYTES_MAX, f"configuration of {len(header.configuration)} bytes"

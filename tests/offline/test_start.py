@@ -203,6 +203,12 @@ CASES: list[tuple[str, Callable[[Path], object], Outcome, str]] = [
         "none: the disk does not give back wal/STATE",
     ),
     (
+        "what is known of peers is not given back",
+        lambda bank: unreadable(bank / peers.NAME),
+        Outcome.WHOLE,
+        "from snapshot 6 and 2 entries of the log",
+    ),
+    (
         "the log has forgotten a term",
         lambda bank: written_state(bank, OWNER, 9),
         Outcome.REFILLING,

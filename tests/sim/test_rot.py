@@ -66,6 +66,15 @@ def test_node_does_without_what_it_has_twice_or_can_forget(seed: int, name: str)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_node_that_has_lost_the_count_of_its_starts_is_taken_for_an_older_copy_and_refilled(seed: int) -> None:
+    """The second start has made STATE anew, with one slot, and nobody has voted since."""
+    notes = rotten("PEERS", "STATE", seed=seed)
+    assert notes.of(N2, "boot")[:3] == [0, 6 * S, 8 * S]
+    assert notes.of(N2, "refilling") == notes.of(N2, "boot")[3:]
+    assert len(notes.of(N2, "refilled")) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_node_whose_log_is_damaged_is_refilled(seed: int) -> None:
     notes = rotten(".wal", seed=seed)
     assert notes.of(N2, "refilling") == notes.of(N2, "boot")[1:] == [6 * S]

@@ -3,7 +3,6 @@
 The damage tests know no exception: every byte of the file is covered by a checksum and by the content id.
 """
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from bankd.storage import snapshot_format
 from bankd.storage.disk import Disk, OsDisk
 from bankd.storage.snapshot_format import (
     CHUNK_BYTES_MAX,
-    CONFIGURATION_BYTES_MAX,
     FOOTER_BYTES,
     Footer,
     SnapshotDamaged,
@@ -28,7 +26,6 @@ from bankd.storage.snapshot_format import (
     Tally,
     encode_footer,
     encode_header,
-    file_bytes_max,
 )
 from bankd.storage.snapshot_names import file_name
 from bankd.storage.snapshot_reader import SnapshotReader
@@ -158,15 +155,6 @@ def test_content_id_tells_any_two_contents_apart() -> None:
     ids = {stored(content)[-20:-4] for content in contents}
     ids.add(stored(CONTENT, index=6)[-20:-4])
     assert len(ids) == len(contents) + 1
-
-
-def test_room_asked_for_before_is_enough_and_not_much_more() -> None:
-    noise = random.Random(7).randbytes(200_000)  # zstd makes it larger
-    for size in (1, 100, 5_000, 200_000):
-        content = [noise[at : at + size] for at in range(0, 200_000, size)][:200]
-        total = sum(map(len, content))
-        room = file_bytes_max(total, len(content))
-        assert len(stored(content)) <= room <= total * 1.01 + len(content) * 200 + 2 * CONFIGURATION_BYTES_MAX
 
 
 # What became of it
