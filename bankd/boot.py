@@ -71,6 +71,11 @@ class Opened:
         return 0 if self.refill is None else self.recovered.starts.nonce
 
     @property
+    def copied(self) -> bool:
+        """Whether it is to be refilled because its directory is an older copy."""
+        return self.refill is not None and self.refill.copied
+
+    @property
     def identity(self) -> Identity:
         return self.data_dir.identity
 
@@ -111,7 +116,8 @@ def open_disk(
         identity = data_dir.identity
         if loss is not None:
             _require_others(config, None, loss)
-            set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=loss.state_is_void)
+            is_void, copied = loss.state_is_void, loss.copied
+            set_aside(disk, data_dir.path, identity, options, str(loss), state_is_void=is_void, copied=copied)
         refill = resume(disk, data_dir.path, identity, options)
         start = NewStart(new_u64() or 1, boots_seen, refilling=refill is not None)
         store = SnapshotStore.open(
@@ -230,6 +236,7 @@ def make_replica(
         commit_index=min(FIRST_INDEX, opened.recovered.last_index),
         snapshot=snapshot,
         refilling=opened.refilling,
+        copied=opened.copied,
         options=options or raft_options(config),
         random=random,
     )

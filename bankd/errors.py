@@ -249,9 +249,11 @@ class MustRefill(NodeError):
 
     reason = "MUST_REFILL"
 
-    def __init__(self, message: str, *, state_is_void: bool) -> None:
+    def __init__(self, message: str, *, state_is_void: bool, copied: bool = False) -> None:
+        """`copied`: the data directory is an older copy, so that its term and vote may be old, too."""
         super().__init__(message)
         self.state_is_void = state_is_void
+        self.copied = copied
 
 
 class UnknownEntryVersion(NodeError):

@@ -5,7 +5,7 @@ and for those before it (`Start`). Whoever was met is judged by what is known of
 this node that are to come. What that finds out:
 
     an emptied directory     another incarnation                      turned away for good: D09
-    an older copy of one     a lower count, or another number          turned away unless it is refilling: D10
+    an older copy of one     a lower count, or another number          turned away unless it knows it: D10
                              for the count that was met
 
 A node that was turned away as an older copy has forgotten what it acknowledged. It begins anew, as refilling, with a count
@@ -74,7 +74,7 @@ class Acquaintances:
         boots = boots_told(refusal, ours)
         if boots is not None and peer not in self._heeded:
             self._heeded[peer] = boots
-            raise MustRefill(WORDS.format(peer, boots, ours.boots), state_is_void=False)
+            raise MustRefill(WORDS.format(peer, boots, ours.boots), state_is_void=False, copied=True)
 
     def _write(self) -> Work[None]:
         news, self._news = self._news, {}

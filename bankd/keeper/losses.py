@@ -19,5 +19,6 @@ def loss_in(effects: Effects) -> MustRefill | None:
                 f"{event.leader_id} says that this node acknowledged entries up to {event.index}, which are not in its log "
                 "(was the data directory put back from an older copy?)",
                 state_is_void=False,
+                copied=True,
             )
     return None

@@ -85,6 +85,7 @@ class Node:
         *,
         identity: Identity,
         starts: Starts,
+        copied: bool,
         replica: Replica,
         store: SnapshotStore,
         wal: Wal,
@@ -123,6 +124,7 @@ class Node:
         self.view = NodeView(
             identity,
             starts,
+            copied,
             replica,
             book,
             self.loop.disk,

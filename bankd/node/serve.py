@@ -179,6 +179,7 @@ def _make_node(config: Config, environment: Environment, opened: Opened, heeded:
     return Node(
         identity=opened.identity,
         starts=opened.recovered.starts,
+        copied=opened.copied,
         replica=make_replica(config, opened, environment.random),
         store=opened.store,
         wal=opened.wal,

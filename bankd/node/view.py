@@ -34,6 +34,7 @@ class DiskUse:
 class NodeView:
     identity: Identity
     starts: Starts
+    copied: bool  # it began as an older copy
     replica: Replica
     book: Book
     disk: DiskWriter
@@ -57,6 +58,7 @@ class NodeView:
             boots=self.starts.boots,
             nonces=self.starts.nonces,
             refilling=self.replica.raft.is_refilling,
+            copied=self.copied and self.replica.raft.is_refilling,
             software=f"bankd {__version__}",
             leader_id=leader_id or NodeId(""),
             leader_address=self.book.address_of(leader_id),

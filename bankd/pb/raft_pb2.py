@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/raft.proto\x12\rbankd.raft.v1\"Z\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.bankd.raft.v1.EntryType\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"\xdb\x05\n\x07Message\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x32\n\x0cvote_request\x18\x02 \x01(\x0b\x32\x1a.bankd.raft.v1.VoteRequestH\x00\x12\x34\n\rvote_response\x18\x03 \x01(\x0b\x32\x1b.bankd.raft.v1.VoteResponseH\x00\x12\x36\n\x0e\x61ppend_request\x18\x04 \x01(\x0b\x32\x1c.bankd.raft.v1.AppendRequestH\x00\x12\x38\n\x0f\x61ppend_response\x18\x05 \x01(\x0b\x32\x1d.bankd.raft.v1.AppendResponseH\x00\x12<\n\x11heartbeat_request\x18\x06 \x01(\x0b\x32\x1f.bankd.raft.v1.HeartbeatRequestH\x00\x12>\n\x12heartbeat_response\x18\x07 \x01(\x0b\x32 .bankd.raft.v1.HeartbeatResponseH\x00\x12=\n\x12read_index_request\x18\x08 \x01(\x0b\x32\x1f.bankd.raft.v1.ReadIndexRequestH\x00\x12?\n\x13read_index_response\x18\t \x01(\x0b\x32 .bankd.raft.v1.ReadIndexResponseH\x00\x12\x30\n\x0btimeout_now\x18\n \x01(\x0b\x32\x19.bankd.raft.v1.TimeoutNowH\x00\x12:\n\x10snapshot_request\x18\x0b \x01(\x0b\x32\x1e.bankd.raft.v1.SnapshotRequestH\x00\x12<\n\x11snapshot_response\x18\x0c \x01(\x0b\x32\x1f.bankd.raft.v1.SnapshotResponseH\x00\x12\x34\n\rdigest_notice\x18\r \x01(\x0b\x32\x1b.bankd.raft.v1.DigestNoticeH\x00\x42\x06\n\x04kind\"c\n\x0bVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x10\n\x08pre_vote\x18\x03 \x01(\x08\x12\x1b\n\x13leadership_transfer\x18\x04 \x01(\x08\"1\n\x0cVoteResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x10\n\x08pre_vote\x18\x02 \x01(\x08\"s\n\rAppendRequest\x12\x12\n\nprev_index\x18\x01 \x01(\x04\x12\x11\n\tprev_term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12%\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x14.bankd.raft.v1.Entry\"q\n\x0e\x41ppendResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x12\n\nhint_index\x18\x03 \x01(\x04\x12\x11\n\thint_term\x18\x04 \x01(\x04\x12\x11\n\trefilling\x18\x05 \x01(\x04\"f\n\x10HeartbeatRequest\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\x12\n\nread_round\x18\x02 \x01(\x04\x12\x11\n\trefilling\x18\x03 \x01(\x04\x12\x15\n\rbarrier_index\x18\x04 \x01(\x04\":\n\x11HeartbeatResponse\x12\x12\n\nread_round\x18\x01 \x01(\x04\x12\x11\n\trefilling\x18\x02 \x01(\x04\"y\n\x0fSnapshotRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x12\n\ncontent_id\x18\x04 \x01(\x0c\x12\x0e\n\x06offset\x18\x05 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\"Q\n\x10SnapshotResponse\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x11\n\trefilling\x18\x03 \x01(\x04\"#\n\x10ReadIndexRequest\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\"D\n\x11ReadIndexResponse\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\x08\"\x0c\n\nTimeoutNow\"-\n\x0c\x44igestNotice\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c*K\n\tEntryType\x12\x1a\n\x16\x45NTRY_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43OMMANDS\x10\x01\x12\x08\n\x04NOOP\x10\x02\x12\n\n\x06\x43ONFIG\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/raft.proto\x12\rbankd.raft.v1\"Z\n\x05\x45ntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.bankd.raft.v1.EntryType\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\"\xdb\x05\n\x07Message\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x32\n\x0cvote_request\x18\x02 \x01(\x0b\x32\x1a.bankd.raft.v1.VoteRequestH\x00\x12\x34\n\rvote_response\x18\x03 \x01(\x0b\x32\x1b.bankd.raft.v1.VoteResponseH\x00\x12\x36\n\x0e\x61ppend_request\x18\x04 \x01(\x0b\x32\x1c.bankd.raft.v1.AppendRequestH\x00\x12\x38\n\x0f\x61ppend_response\x18\x05 \x01(\x0b\x32\x1d.bankd.raft.v1.AppendResponseH\x00\x12<\n\x11heartbeat_request\x18\x06 \x01(\x0b\x32\x1f.bankd.raft.v1.HeartbeatRequestH\x00\x12>\n\x12heartbeat_response\x18\x07 \x01(\x0b\x32 .bankd.raft.v1.HeartbeatResponseH\x00\x12=\n\x12read_index_request\x18\x08 \x01(\x0b\x32\x1f.bankd.raft.v1.ReadIndexRequestH\x00\x12?\n\x13read_index_response\x18\t \x01(\x0b\x32 .bankd.raft.v1.ReadIndexResponseH\x00\x12\x30\n\x0btimeout_now\x18\n \x01(\x0b\x32\x19.bankd.raft.v1.TimeoutNowH\x00\x12:\n\x10snapshot_request\x18\x0b \x01(\x0b\x32\x1e.bankd.raft.v1.SnapshotRequestH\x00\x12<\n\x11snapshot_response\x18\x0c \x01(\x0b\x32\x1f.bankd.raft.v1.SnapshotResponseH\x00\x12\x34\n\rdigest_notice\x18\r \x01(\x0b\x32\x1b.bankd.raft.v1.DigestNoticeH\x00\x42\x06\n\x04kind\"c\n\x0bVoteRequest\x12\x12\n\nlast_index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x10\n\x08pre_vote\x18\x03 \x01(\x08\x12\x1b\n\x13leadership_transfer\x18\x04 \x01(\x08\"1\n\x0cVoteResponse\x12\x0f\n\x07granted\x18\x01 \x01(\x08\x12\x10\n\x08pre_vote\x18\x02 \x01(\x08\"s\n\rAppendRequest\x12\x12\n\nprev_index\x18\x01 \x01(\x04\x12\x11\n\tprev_term\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ommit_index\x18\x03 \x01(\x04\x12%\n\x07\x65ntries\x18\x04 \x03(\x0b\x32\x14.bankd.raft.v1.Entry\"q\n\x0e\x41ppendResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x02 \x01(\x04\x12\x12\n\nhint_index\x18\x03 \x01(\x04\x12\x11\n\thint_term\x18\x04 \x01(\x04\x12\x11\n\trefilling\x18\x05 \x01(\x04\"y\n\x10HeartbeatRequest\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\x12\n\nread_round\x18\x02 \x01(\x04\x12\x11\n\trefilling\x18\x03 \x01(\x04\x12\x15\n\rbarrier_index\x18\x04 \x01(\x04\x12\x11\n\tunanimous\x18\x05 \x01(\x08\":\n\x11HeartbeatResponse\x12\x12\n\nread_round\x18\x01 \x01(\x04\x12\x11\n\trefilling\x18\x02 \x01(\x04\"y\n\x0fSnapshotRequest\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\tlast_term\x18\x02 \x01(\x04\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\x12\x12\n\ncontent_id\x18\x04 \x01(\x0c\x12\x0e\n\x06offset\x18\x05 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\"Q\n\x10SnapshotResponse\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x11\n\trefilling\x18\x03 \x01(\x04\"#\n\x10ReadIndexRequest\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\"D\n\x11ReadIndexResponse\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x12\x0f\n\x07refused\x18\x03 \x01(\x08\"\x0c\n\nTimeoutNow\"-\n\x0c\x44igestNotice\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c*K\n\tEntryType\x12\x1a\n\x16\x45NTRY_TYPE_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x43OMMANDS\x10\x01\x12\x08\n\x04NOOP\x10\x02\x12\n\n\x06\x43ONFIG\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bankd.pb.raft_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ENTRYTYPE']._serialized_start=1786
-  _globals['_ENTRYTYPE']._serialized_end=1861
+  _globals['_ENTRYTYPE']._serialized_start=1805
+  _globals['_ENTRYTYPE']._serialized_end=1880
   _globals['_ENTRY']._serialized_start=38
   _globals['_ENTRY']._serialized_end=128
   _globals['_MESSAGE']._serialized_start=131
@@ -46,19 +46,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APPENDRESPONSE']._serialized_start=1133
   _globals['_APPENDRESPONSE']._serialized_end=1246
   _globals['_HEARTBEATREQUEST']._serialized_start=1248
-  _globals['_HEARTBEATREQUEST']._serialized_end=1350
-  _globals['_HEARTBEATRESPONSE']._serialized_start=1352
-  _globals['_HEARTBEATRESPONSE']._serialized_end=1410
-  _globals['_SNAPSHOTREQUEST']._serialized_start=1412
-  _globals['_SNAPSHOTREQUEST']._serialized_end=1533
-  _globals['_SNAPSHOTRESPONSE']._serialized_start=1535
-  _globals['_SNAPSHOTRESPONSE']._serialized_end=1616
-  _globals['_READINDEXREQUEST']._serialized_start=1618
-  _globals['_READINDEXREQUEST']._serialized_end=1653
-  _globals['_READINDEXRESPONSE']._serialized_start=1655
-  _globals['_READINDEXRESPONSE']._serialized_end=1723
-  _globals['_TIMEOUTNOW']._serialized_start=1725
-  _globals['_TIMEOUTNOW']._serialized_end=1737
-  _globals['_DIGESTNOTICE']._serialized_start=1739
-  _globals['_DIGESTNOTICE']._serialized_end=1784
+  _globals['_HEARTBEATREQUEST']._serialized_end=1369
+  _globals['_HEARTBEATRESPONSE']._serialized_start=1371
+  _globals['_HEARTBEATRESPONSE']._serialized_end=1429
+  _globals['_SNAPSHOTREQUEST']._serialized_start=1431
+  _globals['_SNAPSHOTREQUEST']._serialized_end=1552
+  _globals['_SNAPSHOTRESPONSE']._serialized_start=1554
+  _globals['_SNAPSHOTRESPONSE']._serialized_end=1635
+  _globals['_READINDEXREQUEST']._serialized_start=1637
+  _globals['_READINDEXREQUEST']._serialized_end=1672
+  _globals['_READINDEXRESPONSE']._serialized_start=1674
+  _globals['_READINDEXRESPONSE']._serialized_end=1742
+  _globals['_TIMEOUTNOW']._serialized_start=1744
+  _globals['_TIMEOUTNOW']._serialized_end=1756
+  _globals['_DIGESTNOTICE']._serialized_start=1758
+  _globals['_DIGESTNOTICE']._serialized_end=1803
 # @@protoc_insertion_point(module_scope)

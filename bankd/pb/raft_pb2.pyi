@@ -107,16 +107,18 @@ class AppendResponse(_message.Message):
     def __init__(self, accepted: bool = ..., match_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ..., refilling: _Optional[int] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
-    __slots__ = ("commit_index", "read_round", "refilling", "barrier_index")
+    __slots__ = ("commit_index", "read_round", "refilling", "barrier_index", "unanimous")
     COMMIT_INDEX_FIELD_NUMBER: _ClassVar[int]
     READ_ROUND_FIELD_NUMBER: _ClassVar[int]
     REFILLING_FIELD_NUMBER: _ClassVar[int]
     BARRIER_INDEX_FIELD_NUMBER: _ClassVar[int]
+    UNANIMOUS_FIELD_NUMBER: _ClassVar[int]
     commit_index: int
     read_round: int
     refilling: int
     barrier_index: int
-    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ..., refilling: _Optional[int] = ..., barrier_index: _Optional[int] = ...) -> None: ...
+    unanimous: bool
+    def __init__(self, commit_index: _Optional[int] = ..., read_round: _Optional[int] = ..., refilling: _Optional[int] = ..., barrier_index: _Optional[int] = ..., unanimous: bool = ...) -> None: ...
 
 class HeartbeatResponse(_message.Message):
     __slots__ = ("read_round", "refilling")

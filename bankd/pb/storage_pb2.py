@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nkd/pb/storage.proto\x12\x10\x62\x61nkd.storage.v1\"_\n\x06Refill\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rstate_is_void\x18\x03 \x01(\x08\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\"F\n\x05Peers\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12%\n\x05peers\x18\x02 \x03(\x0b\x32\x16.bankd.storage.v1.Peer\"J\n\x04Peer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\r\n\x05\x62oots\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16\x62\x61nkd/pb/storage.proto\x12\x10\x62\x61nkd.storage.v1\"o\n\x06Refill\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x15\n\rstate_is_void\x18\x03 \x01(\x08\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x04\x12\x0e\n\x06\x63opied\x18\x05 \x01(\x08\"F\n\x05Peers\x12\x16\n\x0e\x66ormat_version\x18\x01 \x01(\r\x12%\n\x05peers\x18\x02 \x03(\x0b\x32\x16.bankd.storage.v1.Peer\"J\n\x04Peer\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x13\n\x0bincarnation\x18\x02 \x01(\x06\x12\r\n\x05\x62oots\x18\x03 \x01(\x04\x12\r\n\x05nonce\x18\x04 \x01(\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'bankd.pb.storage_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REFILL']._serialized_start=44
-  _globals['_REFILL']._serialized_end=139
-  _globals['_PEERS']._serialized_start=141
-  _globals['_PEERS']._serialized_end=211
-  _globals['_PEER']._serialized_start=213
-  _globals['_PEER']._serialized_end=287
+  _globals['_REFILL']._serialized_end=155
+  _globals['_PEERS']._serialized_start=157
+  _globals['_PEERS']._serialized_end=227
+  _globals['_PEER']._serialized_start=229
+  _globals['_PEER']._serialized_end=303
 # @@protoc_insertion_point(module_scope)

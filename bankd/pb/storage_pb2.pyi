@@ -7,16 +7,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Refill(_message.Message):
-    __slots__ = ("format_version", "reason", "state_is_void", "first_sequence")
+    __slots__ = ("format_version", "reason", "state_is_void", "first_sequence", "copied")
     FORMAT_VERSION_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STATE_IS_VOID_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
     format_version: int
     reason: str
     state_is_void: bool
     first_sequence: int
-    def __init__(self, format_version: _Optional[int] = ..., reason: _Optional[str] = ..., state_is_void: bool = ..., first_sequence: _Optional[int] = ...) -> None: ...
+    copied: bool
+    def __init__(self, format_version: _Optional[int] = ..., reason: _Optional[str] = ..., state_is_void: bool = ..., first_sequence: _Optional[int] = ..., copied: bool = ...) -> None: ...
 
 class Peers(_message.Message):
     __slots__ = ("format_version", "peers")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/wire.proto\x12\rbankd.wire.v1\"\xf0\x02\n\x05Hello\x12\r\n\x05magic\x18\x01 \x01(\x07\x12\x13\n\x0bversion_min\x18\x02 \x01(\r\x12\x13\n\x0bversion_max\x18\x03 \x01(\r\x12\x0f\n\x07\x63luster\x18\x04 \x01(\t\x12\x12\n\ncluster_id\x18\x05 \x01(\x06\x12!\n\x04role\x18\x06 \x01(\x0e\x32\x13.bankd.wire.v1.Role\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x13\n\x0bincarnation\x18\x08 \x01(\x06\x12\x10\n\x08\x66\x65\x61tures\x18\t \x01(\x04\x12\x13\n\x0b\x63redentials\x18\n \x01(\x0c\x12\x10\n\x08software\x18\x0b \x01(\t\x12\x11\n\tleader_id\x18\x0c \x01(\t\x12\x16\n\x0eleader_address\x18\r \x01(\t\x12*\n\tendpoints\x18\x0e \x03(\x0b\x32\x17.bankd.wire.v1.Endpoint\x12\r\n\x05\x62oots\x18\x0f \x01(\x04\x12\x0e\n\x06nonces\x18\x10 \x03(\x06\x12\x11\n\trefilling\x18\x11 \x01(\x08\",\n\x08\x45ndpoint\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xf3\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x11\n\tleader_id\x18\x05 \x01(\t\x12\x16\n\x0eleader_address\x18\x06 \x01(\t\x12\x34\n\x08metadata\x18\x07 \x03(\x0b\x32\".bankd.wire.v1.Error.MetadataEntry\x12\x16\n\x0eretry_after_ms\x18\x08 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x06Goaway\x12\x0e\n\x06reason\x18\x01 \x01(\t*2\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LIENT\x10\x01\x12\x08\n\x04PEER\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13\x62\x61nkd/pb/wire.proto\x12\rbankd.wire.v1\"\x80\x03\n\x05Hello\x12\r\n\x05magic\x18\x01 \x01(\x07\x12\x13\n\x0bversion_min\x18\x02 \x01(\r\x12\x13\n\x0bversion_max\x18\x03 \x01(\r\x12\x0f\n\x07\x63luster\x18\x04 \x01(\t\x12\x12\n\ncluster_id\x18\x05 \x01(\x06\x12!\n\x04role\x18\x06 \x01(\x0e\x32\x13.bankd.wire.v1.Role\x12\x0f\n\x07node_id\x18\x07 \x01(\t\x12\x13\n\x0bincarnation\x18\x08 \x01(\x06\x12\x10\n\x08\x66\x65\x61tures\x18\t \x01(\x04\x12\x13\n\x0b\x63redentials\x18\n \x01(\x0c\x12\x10\n\x08software\x18\x0b \x01(\t\x12\x11\n\tleader_id\x18\x0c \x01(\t\x12\x16\n\x0eleader_address\x18\r \x01(\t\x12*\n\tendpoints\x18\x0e \x03(\x0b\x32\x17.bankd.wire.v1.Endpoint\x12\r\n\x05\x62oots\x18\x0f \x01(\x04\x12\x0e\n\x06nonces\x18\x10 \x03(\x06\x12\x11\n\trefilling\x18\x11 \x01(\x08\x12\x0e\n\x06\x63opied\x18\x12 \x01(\x08\",\n\x08\x45ndpoint\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"\xf3\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x11\n\tretryable\x18\x04 \x01(\x08\x12\x11\n\tleader_id\x18\x05 \x01(\t\x12\x16\n\x0eleader_address\x18\x06 \x01(\t\x12\x34\n\x08metadata\x18\x07 \x03(\x0b\x32\".bankd.wire.v1.Error.MetadataEntry\x12\x16\n\x0eretry_after_ms\x18\x08 \x01(\r\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x06Goaway\x12\x0e\n\x06reason\x18\x01 \x01(\t*2\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\n\n\x06\x43LIENT\x10\x01\x12\x08\n\x04PEER\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERROR_METADATAENTRY']._loaded_options = None
   _globals['_ERROR_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_ROLE']._serialized_start=727
-  _globals['_ROLE']._serialized_end=777
+  _globals['_ROLE']._serialized_start=743
+  _globals['_ROLE']._serialized_end=793
   _globals['_HELLO']._serialized_start=39
-  _globals['_HELLO']._serialized_end=407
-  _globals['_ENDPOINT']._serialized_start=409
-  _globals['_ENDPOINT']._serialized_end=453
-  _globals['_ERROR']._serialized_start=456
-  _globals['_ERROR']._serialized_end=699
-  _globals['_ERROR_METADATAENTRY']._serialized_start=652
-  _globals['_ERROR_METADATAENTRY']._serialized_end=699
-  _globals['_GOAWAY']._serialized_start=701
-  _globals['_GOAWAY']._serialized_end=725
+  _globals['_HELLO']._serialized_end=423
+  _globals['_ENDPOINT']._serialized_start=425
+  _globals['_ENDPOINT']._serialized_end=469
+  _globals['_ERROR']._serialized_start=472
+  _globals['_ERROR']._serialized_end=715
+  _globals['_ERROR_METADATAENTRY']._serialized_start=668
+  _globals['_ERROR_METADATAENTRY']._serialized_end=715
+  _globals['_GOAWAY']._serialized_start=717
+  _globals['_GOAWAY']._serialized_end=741
 # @@protoc_insertion_point(module_scope)

@@ -17,7 +17,7 @@ CLIENT: Role
 PEER: Role
 
 class Hello(_message.Message):
-    __slots__ = ("magic", "version_min", "version_max", "cluster", "cluster_id", "role", "node_id", "incarnation", "features", "credentials", "software", "leader_id", "leader_address", "endpoints", "boots", "nonces", "refilling")
+    __slots__ = ("magic", "version_min", "version_max", "cluster", "cluster_id", "role", "node_id", "incarnation", "features", "credentials", "software", "leader_id", "leader_address", "endpoints", "boots", "nonces", "refilling", "copied")
     MAGIC_FIELD_NUMBER: _ClassVar[int]
     VERSION_MIN_FIELD_NUMBER: _ClassVar[int]
     VERSION_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Hello(_message.Message):
     BOOTS_FIELD_NUMBER: _ClassVar[int]
     NONCES_FIELD_NUMBER: _ClassVar[int]
     REFILLING_FIELD_NUMBER: _ClassVar[int]
+    COPIED_FIELD_NUMBER: _ClassVar[int]
     magic: int
     version_min: int
     version_max: int
@@ -52,7 +53,8 @@ class Hello(_message.Message):
     boots: int
     nonces: _containers.RepeatedScalarFieldContainer[int]
     refilling: bool
-    def __init__(self, magic: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., features: _Optional[int] = ..., credentials: _Optional[bytes] = ..., software: _Optional[str] = ..., leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., boots: _Optional[int] = ..., nonces: _Optional[_Iterable[int]] = ..., refilling: bool = ...) -> None: ...
+    copied: bool
+    def __init__(self, magic: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., cluster: _Optional[str] = ..., cluster_id: _Optional[int] = ..., role: _Optional[_Union[Role, str]] = ..., node_id: _Optional[str] = ..., incarnation: _Optional[int] = ..., features: _Optional[int] = ..., credentials: _Optional[bytes] = ..., software: _Optional[str] = ..., leader_id: _Optional[str] = ..., leader_address: _Optional[str] = ..., endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., boots: _Optional[int] = ..., nonces: _Optional[_Iterable[int]] = ..., refilling: bool = ..., copied: bool = ...) -> None: ...
 
 class Endpoint(_message.Message):
     __slots__ = ("node_id", "address")

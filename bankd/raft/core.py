@@ -77,6 +77,7 @@ class Raft:
         commit_index: LogIndex = LogIndex(0),
         snapshot: SnapshotRef | None = None,
         refilling: int = 0,
+        copied: bool = False,
         options: RaftOptions,
         random: RandomSource,
     ) -> None:
@@ -85,7 +86,8 @@ class Raft:
         Entries up to `commit_index` must be known to be committed and to have been applied; `ready()`
         does not hand them out again. `snapshot`: the newest that is durable here, which the caller has restored; then the
         entries are those behind it, or begin earlier and reach it, so that followers may still be sent them.
-        `refilling`: 0, or a nonce, which says that this disk has lost what it once held (see `refilling`).
+        `refilling`: 0, or a nonce, which says that this disk has lost what it once held (see `refilling`). `copied`: its
+        term and its vote may be old as well.
         """
         log = _log_behind(snapshot, entries, commit_index)
         known = _newest_known(hard_state, snapshot)
@@ -101,7 +103,7 @@ class Raft:
             snapshot=snapshot,
             written_hard_state=hard_state,
             stable_hard_state=hard_state,
-            refill=Refill(refilling) if refilling else None,
+            refill=Refill(refilling, copied) if refilling else None,
             election_timeout_ticks=options.election_ticks + random.below(options.election_ticks),
         )
         self._replication = Replication(self._state)

@@ -117,7 +117,8 @@ class HeartbeatRequest:
     commit_index: LogIndex  # never beyond what the receiver is known to hold
     read_round: int = 0  # the newest read round that the answer confirms; 0: none
     refilling: int = 0  # the receiver's nonce, for which the barrier was fixed; 0: it has lost nothing
-    barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
+    barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again; 0: no quorum stands behind it yet
+    unanimous: bool = False  # not a quorum alone, but every other voter stands behind it
 
 
 @attrs.frozen

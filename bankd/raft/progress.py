@@ -81,10 +81,13 @@ class Progress:
     probe_sent: bool = False  # in PROBE the append, in SNAPSHOT the chunk or the question, waits for its answer
     waiting_since_tick: int = 0  # last sign that what is under way gets somewhere
     snapshot: SnapshotRef | None = None
-    snapshot_moved_tick: int = 0  # when more of the snapshot was last known to be there
+    snapshot_moved_tick: int = 0  # when more of the snapshot than ever before was known to be there
+    snapshot_reached_bytes: int = 0  # the most of it that ever was
     chunk_offset: int | None = None  # of the chunk that is being read, or waits for its answer
     refilling: int = 0  # its nonce, if it has lost what it acknowledged (see `refilling`); 0: it counts
     barrier_index: LogIndex = LogIndex(0)  # what it must hold to be trusted again
+    barrier_round: int = 0  # the heartbeat round that was opened for that; 0: none yet
+    confirmed_round: int = 0  # the newest heartbeat round that it answered, refilling or not
 
     @property
     def can_send(self) -> bool:
@@ -160,7 +163,7 @@ class Progress:
         self.state = ProgressState.SNAPSHOT
         self.window.clear()
         self.snapshot = snapshot
-        self.snapshot_moved_tick = now_tick
+        self.snapshot_moved_tick, self.snapshot_reached_bytes = now_tick, 0
         self.next_index = LogIndex(snapshot.index + 1)
 
     def asked_for_receipt(self, now_tick: int) -> None:
@@ -175,7 +178,9 @@ class Progress:
         if self.snapshot is None or received_bytes >= self.snapshot.size_bytes or received_bytes == self.chunk_offset:
             return False
         self.chunk_offset = received_bytes
-        self.snapshot_moved_tick = now_tick
+        if received_bytes > self.snapshot_reached_bytes:
+            self.snapshot_reached_bytes = received_bytes
+            self.snapshot_moved_tick = now_tick
         self.probe_sent = False  # the next wait is for this node's own disk
         return True
 

@@ -116,21 +116,26 @@ class Reads:
 
     def on_heartbeat_response(self, message: HeartbeatResponse) -> None:
         """Count a member's confirmation, unless it is refilling; serve every round that a quorum has confirmed."""
+        confirmed = min(message.read_round, self.newest_round)
+        self._replication.confirmed(message.sender, confirmed)
         if message.refilling:
             return
-        confirmed = min(message.read_round, self.newest_round)
         if confirmed > self._confirmed.get(message.sender, 0):
             self._confirmed[message.sender] = confirmed
             self._serve_confirmed()
 
     def open_round(self) -> None:
-        """Put all waiting reads into one round and ask for its confirmation, once the no-op is committed."""
-        if not self._waiting or not self._replication.can_serve:
+        """Put all waiting reads into one round and ask for its confirmation, once the no-op is committed; or open one for
+        the sake of a barrier alone."""
+        serves = bool(self._waiting) and self._replication.can_serve
+        if not serves and not self._replication.round_wanted:
             return
         self.newest_round += 1
-        self._rounds.append(Round(self.newest_round, self._state.log.commit_index, self._waiting))
-        self._waiting = []
+        if serves:
+            self._rounds.append(Round(self.newest_round, self._state.log.commit_index, self._waiting))
+            self._waiting = []
         self._confirmed[self._state.node_id] = self.newest_round
+        self._replication.round_opened(self.newest_round)
         self._replication.send_heartbeats(self.newest_round)
         self._serve_confirmed()  # a single voter needs nobody else
 

@@ -6,7 +6,9 @@ A quorum's word that an entry is on its disks holds only while no disk forgets. 
     node, nonce 7                             leader of the term
     any answer, refilling=7          ------>  never met 7: what this node acknowledged before is forgotten,
                                               and the barrier is fixed: my last index now
-                                     <------  heartbeat, refilling=7, barrier=40; appends, snapshots as for anybody
+                                     <------  appends, snapshots, and heartbeats of a new round, as for anybody
+                                              a quorum without this node has answered that round:
+                                     <------  heartbeat, refilling=7, barrier=40
     answers, refilling=7             ------>
     my log matches this leader's up to 40, durably: Refilled. The driver forgets the loss on disk, then `Raft.trust`
     answers, without a nonce         ------>  counts like any other from its next acknowledgement on
@@ -23,15 +25,23 @@ Why this loses nothing. Call an acknowledgement of before the loss old.
    commit (5.4.3, leader completeness).
 3. Another leader knows nothing of the first one's barrier, and may not have its entries: a new term voids the barrier
    and what was found to match.
-4. The nonce says which start is meant, so that a barrier fixed for an earlier loss does not end this refill. For the
+4. No leader of a later term had been elected when the node was first heard: a quorum elected it, and of each quorum
+   somebody else than this node answered the round in this term. So there is no old acknowledgement to a later leader. A
+   leader that was deposed and does not know it fixes barriers, and never tells them.
+5. The nonce says which start is meant, so that a barrier fixed for an earlier loss does not end this refill. For the
    leader no nonce is one like any other: a late answer of before the loss makes it begin anew with the follower, and
    so does the next one of the refilling node, which gets a later barrier. That costs messages, never an entry.
 
-Rules for the driver: term and vote must be certain, or the node could vote twice; no nonce is used twice; the node
-stays refilling over restarts, each with a new nonce, until the loss is forgotten on disk.
+Term and vote must be certain, or the node could vote twice. They are not if its directory is an older copy (`copied`):
+then it may have voted in a later term for somebody who is no leader yet. So it waits until *every* other voter has answered
+that round: whoever it voted for did not stand in a later term then, and those who stand later have no old vote.
 
-Limits: while a quorum of the voters is refilling nobody can be elected. A single voter that is refilling stays so for
-ever: there is nobody to refill it, and the driver must refuse to start.
+Rules for the driver: it says `copied` where term and vote may be old; no nonce is used twice; the node stays refilling over
+restarts, each with a new nonce, until the loss is forgotten on disk.
+
+Limits: while a quorum of the voters is refilling nobody can be elected. Of one or two voters one that is refilling stays
+so for ever: the other is no quorum, and the driver must refuse to start. An older copy is not trusted again while another
+voter is away.
 
 Sources: Raft paper 5.4.3; Liskov and Cowling, "Viewstamped Replication Revisited" (2012), 4.3 (nonce, abstention);
 Alagappan et al., "Protocol-Aware Recovery for Consensus-Based Storage" (FAST 2018).
@@ -51,6 +61,7 @@ class Refill:
     """
 
     nonce: int
+    copied: bool = False  # term and vote may be old, too
     is_done: bool = False
     _term: Term = Term(0)
     _match_index: LogIndex = LogIndex(0)
@@ -62,8 +73,8 @@ class Refill:
         self._match_index = max(self._match_index, index)
 
     def heard(self, message: HeartbeatRequest) -> None:
-        """Learn the barrier, if the leader fixed it for this start."""
-        if message.refilling == self.nonce:
+        """Learn the barrier, if the leader fixed it for this start and enough voters stand behind it."""
+        if message.refilling == self.nonce and (message.unanimous or not self.copied):
             self._enter(message.term)
             self._barrier_index = message.barrier_index
 

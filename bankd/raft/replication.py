@@ -20,6 +20,8 @@ Sources: paper 5.3, 5.4.2; thesis 10.2.1.
 
 from collections.abc import Sequence
 
+import attrs
+
 from bankd.raft import snapshots
 from bankd.raft.log import ENTRY_OVERHEAD_BYTES
 from bankd.raft.messages import (
@@ -48,7 +50,15 @@ class Replication:
     Invariant: `_uncommitted_bytes` is the size of the entries behind the commit index.
     """
 
-    __slots__ = ("_appends_due", "_heartbeat_tick", "_noop_index", "_state", "_uncommitted_bytes", "progress")
+    __slots__ = (
+        "_appends_due",
+        "_heartbeat_tick",
+        "_noop_index",
+        "_state",
+        "_uncommitted_bytes",
+        "progress",
+        "round_wanted",
+    )
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -56,6 +66,7 @@ class Replication:
         self._noop_index = LogIndex(0)
         self._heartbeat_tick = 0
         self._appends_due = False
+        self.round_wanted = False  # a barrier was fixed, and no round speaks for it yet
         self.progress: dict[NodeId, Progress] = {}
 
     def start(self) -> None:
@@ -72,6 +83,7 @@ class Replication:
     def stop(self) -> None:
         """Leave office."""
         self.progress = {}
+        self.round_wanted = False
         self._appends_due = False
 
     @property
@@ -134,10 +146,37 @@ class Replication:
         self._heartbeat_tick = state.now_tick
         for peer, progress in self.progress.items():
             commit_index = min(state.log.commit_index, progress.match_index)
-            refilling, barrier_index = progress.refilling, progress.barrier_index
-            state.send(
-                HeartbeatRequest(peer, state.node_id, state.term, commit_index, read_round, refilling, barrier_index)
-            )
+            heartbeat = HeartbeatRequest(peer, state.node_id, state.term, commit_index, read_round)
+            state.send(self._with_barrier(heartbeat, progress) if progress.refilling else heartbeat)
+
+    def _with_barrier(self, heartbeat: HeartbeatRequest, progress: Progress) -> HeartbeatRequest:
+        """The same for a refilling member, with its barrier once a quorum has confirmed that no later term had a leader."""
+        state, wanted = self._state, progress.barrier_round
+        others = {peer: other for peer, other in self.progress.items() if other is not progress}
+        counted = {peer: other.confirmed_round for peer, other in others.items() if not other.refilling}
+        counted[state.node_id] = wanted
+        if not 0 < wanted <= quorum_index(state.configuration, counted):
+            return heartbeat
+        voters = [peer for peer in state.other_voters if peer != heartbeat.to]
+        return attrs.evolve(
+            heartbeat,
+            refilling=progress.refilling,
+            barrier_index=progress.barrier_index,
+            unanimous=all(self.progress[peer].confirmed_round >= wanted for peer in voters),
+        )
+
+    def confirmed(self, peer: NodeId, number: int) -> None:
+        """Note that a member has answered the rounds up to this one."""
+        progress = self.progress.get(peer)
+        if progress is not None:
+            progress.confirmed_round = max(progress.confirmed_round, number)
+
+    def round_opened(self, number: int) -> None:
+        """Note the round that speaks for the barriers fixed before it."""
+        self.round_wanted = False
+        for progress in self.progress.values():
+            if progress.refilling and not progress.barrier_round:
+                progress.barrier_round = number
 
     def tick(self, read_round: int) -> None:
         if self._state.now_tick - self._heartbeat_tick >= self._state.options.heartbeat_ticks:
@@ -244,6 +283,7 @@ class Replication:
         progress = self.progress[peer] = self._new_progress(last_index)
         if refilling:
             progress.refilling, progress.barrier_index = refilling, last_index
+            self.round_wanted = True
         self._appends_due = True
         return progress
 

@@ -86,7 +86,7 @@ class Process:
             sent_bytes=snapshot_chunk_bytes,
         )
         self.acquaintances = Acquaintances(opened.peers, heeded, lambda words: None)
-        self._identity, self._starts = opened.identity, opened.recovered.starts
+        self._identity, self._starts, self._copied = opened.identity, opened.recovered.starts, opened.copied
         for lane in (*self.keeper.lanes, self.acquaintances.lane):
             drive(lane, machine.disk, partial(disk_later, self))
         self._ticks = Ticks(world.queue.now_ns, machine.tick_ns)
@@ -165,6 +165,7 @@ class Process:
             boots=self._starts.boots,
             nonces=self._starts.nonces,
             refilling=self.replica.raft.is_refilling,
+            copied=self._copied and self.replica.raft.is_refilling,
         )
 
     def meet(self, theirs: Hello) -> Refusal | None:

@@ -56,11 +56,13 @@ UNKNOWN_REASON: Final = f"not known, because {NAME} is damaged"
 
 @attrs.frozen
 class Refill:
-    """Why a node is to be refilled. `first_sequence`: of the new log's segments; 0: not known."""
+    """Why a node is to be refilled. `first_sequence`: of the new log's segments; 0: not known. `copied`: the directory is an
+    older copy, so that term and vote, though sound, may be old."""
 
     reason: str
     state_is_void: bool
     first_sequence: int
+    copied: bool = False
 
 
 def marker(disk: Disk, directory: Path) -> Refill | None:
@@ -75,7 +77,14 @@ def marker(disk: Disk, directory: Path) -> Refill | None:
 
 
 def set_aside(
-    disk: Disk, directory: Path, identity: Identity, options: WalOptions, reason: str, *, state_is_void: bool
+    disk: Disk,
+    directory: Path,
+    identity: Identity,
+    options: WalOptions,
+    reason: str,
+    *,
+    state_is_void: bool,
+    copied: bool = False,
 ) -> HardState:
     """Mark a data directory, set its log aside, and begin a new one with the term and vote that are returned.
 
@@ -89,7 +98,7 @@ def set_aside(
     hard_state = _certain_hard_state(disk, directory, identity, reason)
     _delete_earlier(disk, directory)
     sequences = [sequence_in(name) or 0 for name in segment_names(disk, directory / WAL)]
-    refill = Refill(_legible(reason), state_is_void, max(sequences, default=0) + 1)
+    refill = Refill(_legible(reason), state_is_void, max(sequences, default=0) + 1, copied)
     replace_file(disk, directory / NAME, encode_marker(refill))
     _finish(disk, directory, identity, options, refill, hard_state)
     return hard_state
@@ -105,7 +114,8 @@ def resume(disk: Disk, directory: Path, identity: Identity, options: WalOptions)
     if refill is None:
         return None
     if not refill.first_sequence:
-        set_aside(disk, directory, identity, options, refill.reason, state_is_void=refill.state_is_void)
+        is_void, copied = refill.state_is_void, refill.copied
+        set_aside(disk, directory, identity, options, refill.reason, state_is_void=is_void, copied=copied)
         return marker(disk, directory)
     if not _has_begun(disk, directory, refill):
         hard_state = _certain_hard_state(disk, directory, identity, refill.reason)
@@ -128,6 +138,7 @@ def encode_marker(refill: Refill) -> bytes:
         reason=refill.reason,
         state_is_void=refill.state_is_void,
         first_sequence=refill.first_sequence,
+        copied=refill.copied,
     )
     return framed(message.SerializeToString())
 
@@ -137,7 +148,7 @@ def decode_marker(data: bytes, path: Path) -> Refill:
 
     Raises DataDirForeign: a newer program wrote them.
     """
-    unknown = Refill(UNKNOWN_REASON, state_is_void=True, first_sequence=0)
+    unknown = Refill(UNKNOWN_REASON, state_is_void=True, first_sequence=0, copied=True)
     if damage_of(data) is not None:
         return unknown
     try:
@@ -148,7 +159,7 @@ def decode_marker(data: bytes, path: Path) -> Refill:
         raise DataDirForeign(
             f"{path} has format {found.format_version}, this program knows {FORMAT_VERSION}: start a matching bankd"
         )
-    return Refill(found.reason, found.state_is_void, found.first_sequence)
+    return Refill(found.reason, found.state_is_void, found.first_sequence, found.copied)
 
 
 def _legible(reason: str) -> str:

@@ -65,6 +65,7 @@ class Hello:
     boots: int = 0  # from a node: see `Start`
     nonces: tuple[int, ...] = ()  # of its latest starts, the present one first
     refilling: bool = False  # it has lost what it acknowledged, and does not count until a leader gave it back
+    copied: bool = False  # it knows that its data directory is an older copy, and is refilling for that
 
     @property
     def start(self) -> Start:
@@ -91,6 +92,7 @@ def encode_hello(hello: Hello) -> bytes:
         boots=hello.boots,
         nonces=hello.nonces,
         refilling=hello.refilling,
+        copied=hello.copied,
     ).SerializeToString()
     frame = encode_frame(FrameKind.HELLO, Method.NONE, 0, body)
     assert len(frame) <= HELLO_BYTES_MAX, (
@@ -130,6 +132,7 @@ def decode_hello(frame: Frame) -> Hello:
         boots=message.boots,
         nonces=tuple(message.nonces),
         refilling=message.refilling,
+        copied=message.copied,
     )
 
 
@@ -166,10 +169,10 @@ def boots_told(refusal: Refusal, ours: Hello) -> int | None:
     """How many starts of this node the other side has met, if it refused our Hello for that; None: it did not.
 
     So it did if it could be right: of a start that this node remembers as well, or one that is yet to come. A node that
-    is refilling has nothing more to learn from it.
+    is being refilled as an older copy has nothing more to learn from it.
     """
     digits = refusal.metadata.get(BOOTS_KEY, "") if refusal.reason == OLDER_COPY else ""
-    if ours.refilling or not digits.isdecimal() or len(digits) > BOOTS_DIGITS_MAX:
+    if ours.copied or not digits.isdecimal() or len(digits) > BOOTS_DIGITS_MAX:
         return None
     boots = int(digits)
     return boots if ours.boots - len(ours.nonces) < boots <= BOOTS_MAX else None
@@ -193,7 +196,7 @@ def _judge_start(theirs: Hello, known: Start) -> Refusal | None:
     if theirs.incarnation != known.incarnation:
         known_as = f"known with incarnation {known.incarnation:016x}, now it says {theirs.incarnation:016x}"
         return _refused("NODE_ID_REUSED", f"node {name!r} is {known_as}: a new disk needs a new node id")
-    if theirs.refilling or not theirs.boots or _is_later(theirs, known):
+    if theirs.copied or not theirs.boots or _is_later(theirs, known):
         return None
     told = f"its directory says {theirs.boots}" + ("" if theirs.boots < known.boots else ", and means other starts")
     return _refused(

@@ -116,6 +116,7 @@ def _encode_small(
                 read_round=message.read_round,
                 refilling=message.refilling,
                 barrier_index=message.barrier_index,
+                unanimous=message.unanimous,
             )
             return pb.Message(term=term, heartbeat_request=heartbeat)
         case HeartbeatResponse(read_round=read_round, refilling=refilling):
@@ -230,7 +231,14 @@ def _heartbeat_request(message: pb.Message, to: NodeId, sender: NodeId, term: Te
     commit_index, read_round, barrier_index = request.commit_index, request.read_round, request.barrier_index
     _bounded(commit_index, read_round, barrier_index)
     return HeartbeatRequest(
-        to, sender, term, LogIndex(commit_index), read_round, request.refilling, LogIndex(barrier_index)
+        to,
+        sender,
+        term,
+        LogIndex(commit_index),
+        read_round,
+        request.refilling,
+        LogIndex(barrier_index),
+        request.unanimous,
     )
 
 

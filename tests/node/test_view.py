@@ -33,7 +33,7 @@ async def test_status_asked_for_in_a_burst_adds_up_all_accounts_once_a_second(au
     disk = DiskWriter(durable=lambda _seq, _messages: None, failed=lambda _error: None)
     identity = Identity("test", ClusterId(1), N1, Incarnation(1))
     starts, book = Starts(1, (1,)), Book({N1: "n1:1"}, acquaintances())
-    view = NodeView(identity, starts, replica, book, disk, {}, lambda: 0, lambda: DiskUse(0, 0, 0, None))
+    view = NodeView(identity, starts, False, replica, book, disk, {}, lambda: 0, lambda: DiskUse(0, 0, 0, None))
     for index in range(1, 100):
         ledger.skip(LogIndex(index))
         assert view.status().applied_index == index

@@ -91,6 +91,7 @@ class Disk:
     snapshot: SnapshotRef | None = None
     covered: list[Entry] = attrs.field(factory=list)  # by the snapshot
     lost: list[Entry] | None = None  # what was here before a loss that this disk knows of; None: it knows of none
+    copied: bool = False  # the loss is that an older copy was put in its place
 
     @property
     def entries(self) -> list[Entry]:
@@ -131,6 +132,14 @@ class Disk:
         if self.lost is None:
             self.lost = list(self.entries)
         self.forget(count)
+
+    def put_back(self, older: "Disk") -> None:
+        """Be an older copy, and know that, but not what it lacks. Its log is set aside, down to its snapshot."""
+        self.lost = list(self.entries) if self.lost is None else self.lost
+        self.hard_state, self.snapshot, self.covered = older.hard_state, older.snapshot, list(older.covered)
+        self.written = list(self.covered)
+        self.dropped_index = LogIndex(0) if self.snapshot is None else self.snapshot.index
+        self.copied = True
 
     def vouches_for(self, entry: Entry) -> bool:
         """Whether the entry is here; of a disk with a loss, whether it was: only what was said before counts."""
@@ -271,6 +280,7 @@ class Cluster:
             entries=tuple(disk.entries[disk.dropped_index :]),
             snapshot=disk.snapshot,
             refilling=self.starts_refilling if disk.lost is not None else 0,
+            copied=disk.copied,
             options=self.options,
             random=self._draws(name),
         )
@@ -322,7 +332,7 @@ class Cluster:
     def trust(self, name: NodeId) -> None:
         """Forget the loss on the disk of a node that is refilled, and let it count again."""
         node = self.nodes[name]
-        lost, node.disk.lost, node.is_refilled = node.disk.lost, None, False
+        lost, node.disk.lost, node.is_refilled, node.disk.copied = node.disk.lost, None, False, False
         assert lost is not None, f"{name} has lost nothing"
         self.judge.see_trusted(name, node.disk, lost)
         node.raft.trust()

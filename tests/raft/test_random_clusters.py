@@ -1,4 +1,5 @@
-"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes, snapshots, lost logs.
+"""Random schedules against the invariants: loss, reordering, duplicates, cuts, slow disks, crashes, snapshots, lost logs,
+older copies.
 
 Each seed is one run of two phases. In the first anything goes and the judge of `cluster.Cluster` looks
 after every step. Then everything is healed, and the cluster must elect a leader, commit on every node
@@ -9,6 +10,7 @@ and answer every read within ten election timeouts (V1). Replay one:
 
 import random
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 
@@ -17,7 +19,7 @@ from bankd.raft.messages import Configuration, EntryType
 from bankd.raft.quorum import has_quorum
 from bankd.raft.ready import Role
 from bankd.types import NodeId
-from tests.raft.cluster import Cluster, Draws, node_ids
+from tests.raft.cluster import Cluster, Disk, Draws, node_ids
 
 SEEDS = range(100)
 STEPS = 3_000
@@ -45,6 +47,7 @@ class Schedule:
         )
         self.bodies = 0
         self.reads = 0
+        self.copies: dict[NodeId, Disk] = {}
         self.actions: list[tuple[int, Callable[[], None]]] = [
             (600, self.deliver),
             (250, self.persist),
@@ -61,6 +64,8 @@ class Schedule:
             (8, self.cut_or_heal),
             (4, self.transfer),
             (4, self.lose_log),
+            (4, self.copy_disk),
+            (2, self.put_back),
             (20, self.trust),
             (4, self.unreachable),
             (2, self.calm),
@@ -136,11 +141,10 @@ class Schedule:
             self.cluster.crash(self.up())
 
     def lose_log(self) -> None:
-        """Let a disk lose the end of its log, all but its snapshot, or all, unless too few could be left to vote."""
+        """Let a disk lose the end of its log, all but its snapshot, or all."""
         name = self.random.choice(self.names)
         disks = self.cluster.disks
-        sound = [other for other in self.names if other != name and disks[other].lost is None]
-        if not has_quorum(self.cluster.configuration, sound):
+        if not self.others_would_do(name):
             return
         if name in self.cluster.nodes:
             self.cluster.crash(name)
@@ -148,6 +152,25 @@ class Schedule:
         kept = self.random.choice([0, covered, *[self.random.randint(covered, held)] * 4])
         disks[name].lose(kept)
         self.cluster.start(name)
+
+    def copy_disk(self) -> None:
+        name = self.random.choice(self.names)
+        self.copies[name] = deepcopy(self.cluster.disks[name])
+
+    def put_back(self) -> None:
+        """Put a disk back as it was, term and vote and all. Others tell the node so before it does anything."""
+        name = self.random.choice(self.names)
+        if name not in self.copies or not self.others_would_do(name):
+            return
+        if name in self.cluster.nodes:
+            self.cluster.crash(name)
+        self.cluster.disks[name].put_back(self.copies[name])
+        self.cluster.start(name)
+
+    def others_would_do(self, name: NodeId) -> bool:
+        """Whether enough disks that have lost nothing are left to vote without this one."""
+        sound = [other for other in self.names if other != name and self.cluster.disks[other].lost is None]
+        return has_quorum(self.cluster.configuration, sound)
 
     def trust(self) -> None:
         name = self.up()

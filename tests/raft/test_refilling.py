@@ -1,5 +1,6 @@
 """A node that has lost what it acknowledged: the rules that one message shows. The stories are in golden/raft."""
 
+import attrs
 import pytest
 
 from bankd.raft.core import InvalidTransferTarget, Raft
@@ -152,8 +153,11 @@ def refilling_accept(raft: Raft, match_index: int, nonce: int = NONCE) -> None:
     raft.step(AppendResponse(N1, N2, raft.term, True, LogIndex(match_index), refilling=nonce))
 
 
-def barriers(raft: Raft) -> list[tuple[int, LogIndex]]:
-    raft.ready()
+def barriers(raft: Raft, *, confirmed: bool = True) -> list[tuple[int, LogIndex]]:
+    """What n2 and n3 are told next; n3 has answered the newest round or not."""
+    rounds = [message.read_round for message in raft.ready().send_now if isinstance(message, HeartbeatRequest)]
+    if confirmed and rounds:
+        raft.step(HeartbeatResponse(N1, N3, raft.term, max(rounds)))
     tick(raft, 2)
     return [
         (message.refilling, message.barrier_index)
@@ -169,6 +173,25 @@ def test_barrier_is_the_last_index_when_the_nonce_is_first_heard() -> None:
     assert barriers(raft) == [(NONCE, 3), (0, 0)]
     refilling_accept(raft, 1, nonce=NONCE + 1)
     assert barriers(raft) == [(NONCE + 1, 4), (0, 0)]
+
+
+def test_barrier_is_told_once_a_quorum_of_others_has_confirmed_the_office_since() -> None:
+    """A leader that was deposed, and does not know it, must refill nobody."""
+    raft = leader_with_a_refilling_follower()
+    assert barriers(raft, confirmed=False) == [(0, 0), (0, 0)]
+    raft.step(HeartbeatResponse(N1, N3, raft.term, 0))  # the answer to what was asked before the nonce was heard
+    raft.step(HeartbeatResponse(N1, N2, raft.term, 1, NONCE))  # its own word does not count
+    assert barriers(raft, confirmed=False) == [(0, 0), (0, 0)]
+    raft.step(HeartbeatResponse(N1, N3, raft.term, 1))
+    assert barriers(raft) == [(NONCE, 3), (0, 0)]
+
+
+@pytest.mark.parametrize(("copied", "unanimous", "expected"), [(False, False, 3), (True, False, None), (True, True, 3)])
+def test_older_copy_wants_the_word_of_every_other_voter(copied: bool, unanimous: bool, expected: int | None) -> None:
+    refill = Refill(NONCE, copied)
+    refill.heard(attrs.evolve(barrier(3), unanimous=unanimous))
+    refill.matched(Term(2), LogIndex(3))
+    assert refill.finish(Term(2), LogIndex(3)) == expected
 
 
 def test_what_a_refilling_follower_acknowledged_before_is_forgotten_and_commits_stay() -> None:

@@ -16,6 +16,7 @@ index@term. Commands:
     chunks n1                       n1's reads of its own snapshots are done
     install n1                      n1 installs the snapshot that it has received
     lose n1 5 [unnoticed]           n1, which is down, keeps the first 5 of its entries, and knows that it lost some
+    copy n1       put-back n1       what n1's disk holds now takes its place later, when it is down, and it knows that
     trust n1                        n1, refilled, forgets that loss on its disk
     crash n1      restart n1        cut n1 n2         isolate n1            heal
     settle [n1 n2 ...]              bring all nodes, or these among themselves, to rest; writes changes of role only
@@ -27,6 +28,7 @@ index@term. Commands:
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import assert_never
 
 from bankd.raft.core import InvalidTransferTarget, NotLeader, ProposalRefused, RaftOptions
@@ -81,6 +83,7 @@ def replay(script: str) -> str:
 class Transcript:
     def __init__(self) -> None:
         self._cluster = Cluster(node_ids(1))
+        self._copies: dict[str, Disk] = {}
         self._facts: list[str] = []
         self._brief = False
 
@@ -88,7 +91,7 @@ class Transcript:
         """Run one command and return its facts."""
         self._facts = []
         name, *arguments = words
-        command: Callable[..., None] = getattr(self, f"do_{name}")
+        command: Callable[..., None] = getattr(self, f"do_{name.replace('-', '_')}")
         command(*arguments)
         return self._facts
 
@@ -170,6 +173,13 @@ class Transcript:
     def do_restart(self, name: str) -> None:
         self._cluster.start(NodeId(name))
         self.do_show(name)
+
+    def do_copy(self, name: str) -> None:
+        self._copies[name] = deepcopy(self._cluster.disks[NodeId(name)])
+
+    def do_put_back(self, name: str) -> None:
+        assert NodeId(name) not in self._cluster.nodes, f"{name} is up"
+        self._cluster.disks[NodeId(name)].put_back(self._copies[name])
 
     def do_lose(self, name: str, count: str, unnoticed: str = "") -> None:
         assert NodeId(name) not in self._cluster.nodes, f"{name} is up"
@@ -346,7 +356,7 @@ def show_content(message: Message) -> str:
 def show_refill(message: Message) -> str:
     match message:
         case HeartbeatRequest(refilling=nonce, barrier_index=barrier_index) if nonce:
-            return f", #{nonce} is refilled at {barrier_index}"
+            return f", #{nonce} is refilled at {barrier_index}" + (", say all" if message.unanimous else "")
         case (
             AppendResponse(refilling=nonce) | HeartbeatResponse(refilling=nonce) | SnapshotResponse(refilling=nonce)
         ) if nonce:
