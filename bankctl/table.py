@@ -44,6 +44,7 @@ nothing is doubled; but a file that was edited is a new batch: send corrected ro
 SAVE_ABOUT: Final = """\
 Takes a snapshot on one node, fetches its file from that very node, and replays it into a ledger before it gets its name: FILE is whole
 and sound, or is not there. The leader's holds everything that was acknowledged before; another node's may lack the last moments.
+Without a leader the node that has come furthest gives its own, with a warning.
 
 A connection that breaks is made anew, and the reading goes on where it was. Where a node stays away, it begins anew on the next one."""
 
@@ -126,7 +127,7 @@ COMMANDS: Final = (
         ("snapshot save bank.snap", "snapshot save bank.snap --node n2 --force"),
         (Argument("file", "FILE", "the file to write", takes_file=True),),
         (
-            Flag("--node", "whose snapshot (without it: the leader's)", "NODE"),
+            Flag("--node", "whose snapshot (without it: the leader's, if there is one)", "NODE"),
             Flag("--force", "replace FILE if it is there"),
         ),
         about=SAVE_ABOUT, timeout_s=None,

@@ -1,7 +1,11 @@
 """`snapshot trigger`, `save`, `show`.
 
 A file is written under a temporary name and gets its own only when all of it was replayed into a ledger: under the
-real name there is a whole and sound backup, or what was there before. That holds for Ctrl-C and for a crash, too.
+real name there is a whole and sound backup, or what was there before. That holds for Ctrl-C and for a crash, too, and
+for two that save to one name at once, since each has a temporary name of its own. `--force` replaces files, nothing else.
+
+Only a leader's snapshot surely holds what was acknowledged before. Where none is known, or its own cannot be had, another
+node's is better than none, but it is never taken without a word.
 
 A lost connection is the client's affair, which resumes where it was. A node that stays away, or whose file turns out to be
 damaged or gone, is given up for the next one, where all begins anew: files of two nodes need not be the same bytes. Every
@@ -10,6 +14,7 @@ node gets ROUNDS chances, so that one alone does as well.
 Limits: a link that takes longer than two seconds for a part of 1 MiB is given up as silent (bankd/client/link.py).
 """
 
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,8 +28,8 @@ from bankctl.errors import CommandFailed, Failure, interrupted, usage
 from bankctl.output import Record, one_line
 from bankctl.progress import Progress
 from bankctl.session import Session, Stopwatch
-from bankd.errors import BankError, Code, Exit, Refusal
-from bankd.status import SnapshotTaken
+from bankd.errors import BankError, Code, Exit, FileUnusable, Refusal
+from bankd.status import NodeStatus, SnapshotTaken
 
 if TYPE_CHECKING:
     from bankd.snapshot.files import Found
@@ -54,6 +59,7 @@ BACKUP: Final = (
     Column("voters", TEXT, in_table=False),  # ids, with commas between
     Column("learners", TEXT, in_table=False),
     Column("damage", TEXT, in_table=False),
+    Column("warning", TEXT, in_table=False),  # what it may lack, where it is not the leader's
 )
 
 TAKE_S: Final = 90.0  # for one asking, when --timeout does not say: more than the 60 s that a node grants a call
@@ -85,12 +91,16 @@ def save(session: Session, *, file: str, node: str | None, force: bool) -> Exit:
     saving = Saving(session, Path(file))
     refuse_target(saving.path, force)
     try:
-        source, found = saving.run(sources(ask_nodes(session), node))
+        view = ask_nodes(session)
+        source, found = saving.run(sources(view, node))
     except KeyboardInterrupt:
         raise interrupted(f"{file} was not written", "nothing of it is left") from None
     where = f"{file}  index {found.header.index}  term {found.header.term}" if found.header else file
     text = f"{where}  {byte_size(found.size_bytes)}  from {source.name}  verified: {holdings(found)}"
-    session.printer.record(Record(BACKUP, {**row_of(file, found), "node": source.name}, text))
+    warning = shortcoming(source, view.leader, named=node is not None)
+    if warning:
+        session.printer.note(f"warning: {warning}")
+    session.printer.record(Record(BACKUP, {**row_of(file, found), "node": source.name, "warning": warning}, text))
     return Exit.OK
 
 
@@ -135,10 +145,30 @@ def ask_to_take(session: Session, source: NodeView) -> SnapshotTaken:
 
 
 def refuse_target(path: Path, force: bool) -> None:
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise FileUnusable(
+            f"{path} cannot be written: {error.strerror} (check the path, its owner and its mode)"
+        ) from error
+    if stat.S_ISDIR(mode):
         raise usage(f"{path} is a directory", "name a file in it")
-    if path.exists() and not force:
+    if not stat.S_ISREG(mode):  # a device or a pipe would be gone for all who use it
+        raise usage(f"{path} is no file", "choose another name")
+    if not force:
         raise usage(f"{path} is there already", "choose another name, or replace it with --force")
+
+
+def shortcoming(source: NodeView, leader: NodeStatus | None, *, named: bool) -> str | None:
+    """What a backup from there may lack that whoever asked for it may not expect; None: nothing."""
+    if source.refilling:
+        return f"{source.name} is being refilled: this may lack much of what was acknowledged"
+    if named or source.status is leader:
+        return None
+    why = "the leader's cannot be had" if leader else "no leader is known"
+    return f"{why}: what {source.name} has may lack the last of what was acknowledged"
 
 
 @attrs.frozen

@@ -6,6 +6,7 @@ give back is damage like any other, and has a place in the file.
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,44 @@ def read_file(path: Path) -> bytes:
     except OSError as error:
         if error.errno in _DISK_ERRNOS:
             raise Unreadable(offset, os.strerror(error.errno)) from error
+        raise unusable(path, error) from error
+
+
+def is_directory(path: Path) -> bool:
+    """Tell a directory from everything else, also from what is not there.
+
+    Raises FileUnusable: it is not for us to know.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise unusable(path, error) from error
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file that may be anything but a pipe: to open one would wait for its other end.
+
+    Raises FileUnusable: it is not there, a pipe, or not for us to look at.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise unusable(path, error) from error
+    if stat.S_ISFIFO(found.st_mode):
+        raise FileUnusable(f"{path} is no file (check the path)")
+    return found.st_size
+
+
+def first_bytes(path: Path, size: int) -> bytes:
+    """Return up to `size` bytes from the beginning of a file that may be anything.
+
+    Raises FileUnusable: it is not there, no file, or not for us to read.
+    """
+    size_of(path)
+    try:
+        with open(path, "rb") as file:
+            return file.read(size)
+    except OSError as error:
         raise unusable(path, error) from error
 
 

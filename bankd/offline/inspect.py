@@ -15,7 +15,7 @@ import attrs
 
 from bankd.errors import Exit, FileUnusable
 from bankd.offline.fields import Json, field_lines, identity_json
-from bankd.offline.files import Unreadable, list_names, read_file, unusable
+from bankd.offline.files import Unreadable, first_bytes, is_directory, list_names, read_file, size_of
 from bankd.offline.rows import DAMAGE, Row, segment_rows
 from bankd.storage.data_dir import META, WAL
 from bankd.storage.identity import META_BYTES_MAX, MetaFound, look_at_meta
@@ -66,8 +66,8 @@ def run_meta(path: Path, *, as_table: bool) -> int:
     Raises:
       FileUnusable: it is not there, too big to be one, or cannot be read.
     """
-    path = path / META if path.is_dir() else path
-    if path.exists() and path.stat().st_size > META_BYTES_MAX:
+    path = path / META if is_directory(path) else path
+    if size_of(path) > META_BYTES_MAX:
         raise FileUnusable(f"{path} is no META: it has more than {META_BYTES_MAX} bytes")
     try:
         data = read_file(path)
@@ -91,9 +91,9 @@ def _meta_fields(path: Path, data: bytes, found: MetaFound) -> Json:
 
 def _segments(path: Path) -> list[Path]:
     """The segments that a path names: one, those of a wal directory, or those of a data directory."""
-    if not path.is_dir():
+    if not is_directory(path):
         return [path]
-    directory = path / WAL if (path / WAL).is_dir() else path
+    directory = path / WAL if is_directory(path / WAL) else path
     found = [directory / name for name in list_names(directory) if name.endswith(".wal")]
     if not found:
         raise FileUnusable(
@@ -119,12 +119,7 @@ def _wal_rows(paths: list[Path]) -> Iterator[tuple[Path, Row]]:
 
 def _require_magic(path: Path) -> None:
     """A file that is not named like a segment must at least begin like one: it may be anything, and of any size."""
-    try:
-        with open(path, "rb") as file:
-            begins = file.read(len(MAGIC))
-    except OSError as error:
-        raise unusable(path, error) from error
-    if begins != MAGIC:
+    if first_bytes(path, len(MAGIC)) != MAGIC:
         raise FileUnusable(f"{path} is no segment of a log: it does not begin with {MAGIC.decode().strip()}")
 
 

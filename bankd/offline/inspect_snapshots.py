@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bankd.errors import Exit, FileUnusable
 from bankd.offline.fields import Json, field_lines
-from bankd.offline.files import list_names, read_file, unusable
+from bankd.offline.files import first_bytes, is_directory, list_names, read_file
 from bankd.offline.rows import held_configuration, rfc3339
 from bankd.offline.snapshots import SnapshotFound, look_at_own, look_at_snapshot
 from bankd.storage.data_dir import META, SNAPSHOTS
@@ -37,11 +37,11 @@ def run_snapshots(path: Path, *, as_table: bool, show: Callable[[str], object]) 
 
 
 def _snapshots(path: Path) -> Iterator[SnapshotFound]:
-    if not path.is_dir():
+    if not is_directory(path):
         _require_snapshot(path)
         yield look_at_snapshot(path, str(path))
         return
-    directory = path / SNAPSHOTS if (path / SNAPSHOTS).is_dir() else path
+    directory = path / SNAPSHOTS if is_directory(path / SNAPSHOTS) else path
     found = [directory / name for name in list_names(directory) if name.endswith(SUFFIX)]
     if not found:
         raise FileUnusable(
@@ -60,11 +60,7 @@ def _owner(meta: Path) -> ClusterId | None:
 
 def _require_snapshot(path: Path) -> None:
     """A file that is not named like a snapshot must at least begin like one: it may be anything."""
-    try:
-        with open(path, "rb") as file:
-            begins = file.read(len(MAGIC))
-    except OSError as error:
-        raise unusable(path, error) from error
+    begins = first_bytes(path, len(MAGIC))
     if begins != MAGIC and path.suffix != SUFFIX:
         raise FileUnusable(f"{path} is no snapshot: it does not begin with {MAGIC.decode().strip()}")
 

@@ -10,6 +10,7 @@ A file is opened for reading alone, so that a backup may lie where nothing can b
 """
 
 import os
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -121,20 +122,22 @@ def blocks_in(reader: SnapshotReader) -> Iterator[Block]:
 
 
 def begin(path: Path) -> Draft:
-    """Begin to write a backup under the temporary name beside `path`; `publish(path.name)` gives it its own.
+    """Begin to write a backup under a temporary name beside `path`; `publish(path.name)` gives it its own.
 
-    What an earlier attempt left under the temporary name is replaced.
+    The temporary name is nobody else's: two that write to one path hurt neither each other nor a file that is there.
+    What one that was killed left stays, and may be removed.
 
     Raises:
       FileUnusable: there can be no such file.
       DiskFull.
     """
     try:
-        return Draft(OsDisk(), path.with_name(path.name + TEMPORARY_SUFFIX))
+        return Draft(OsDisk(), path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}"))
     except DiskFull:
         raise
     except DiskFailed as error:
-        raise FileUnusable(str(error)) from error
+        why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else str(error)
+        raise FileUnusable(f"{path} cannot be written: {why} (check the path, its owner and its mode)") from error
 
 
 def _said(path: Path, file: OsFile) -> Found:

@@ -143,6 +143,44 @@ def test_a_file_that_is_there_is_replaced_only_by_force(cluster: Cluster, tmp_pa
     assert path.read_bytes() == cluster[1].snapshots[0].data
 
 
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_file_is_never_replaced(cluster: Cluster, tmp_path: Path, force: list[str]) -> None:
+    """A device, for one: it would be gone for all who use it."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    ran = ask(cluster, "snapshot", "save", str(path), *force)
+    assert (ran.exit, ran.err) == (Exit.USAGE, f"error: USAGE: {path} is no file (choose another name)\n")
+    assert path.is_fifo()
+
+
+def test_a_place_that_is_closed_to_us_is_the_users_mistake(cluster: Cluster, tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 300)  # refused to root as well, as a directory without permission is not
+    ran = ask(cluster, "snapshot", "save", str(path))
+    assert ran.exit is Exit.USAGE
+    assert ran.err.startswith(f"error: FILE_UNUSABLE: {path} cannot be written: File name too long (check the path")
+
+
+@pytest.mark.parametrize(
+    ("leader", "refilling", "words"),
+    [
+        ("n2", "", None),
+        ("", "", "no leader is known: what n1 has may lack the last of what was acknowledged"),
+        ("", "rot", "n1 is being refilled: this may lack much of what was acknowledged"),
+    ],
+)
+def test_a_backup_that_is_not_the_leaders_comes_with_a_warning(
+    cluster: Cluster, tmp_path: Path, leader: str, refilling: str, words: str | None
+) -> None:
+    cluster[1].bank.leader_id = leader
+    for server in cluster:
+        server.refilling = refilling
+    ran = ask(cluster, "snapshot", "save", str(tmp_path / "bank.snap"))
+    assert ran.exit is Exit.OK
+    assert [line for line in ran.err.splitlines() if "warning" in line] == ([f"warning: {words}"] if words else [])
+    ran = ask(cluster, "snapshot", "save", str(tmp_path / "bank2.snap"), "-o", "json")
+    assert ran.json.get("warning") == words
+
+
 @pytest.mark.parametrize("name", ["", "nowhere/bank.snap"])
 def test_a_place_where_no_file_can_be_is_the_users_mistake(cluster: Cluster, tmp_path: Path, name: str) -> None:
     assert ask(cluster, "snapshot", "save", str(tmp_path / name)).exit is Exit.USAGE
@@ -198,6 +236,7 @@ def test_a_damaged_one_is_given_up_for_another_nodes(cluster: Cluster, tmp_path:
     ran = ask(cluster, "snapshot", "save", str(tmp_path / "bank.snap"))
     assert ran.exit is Exit.OK
     assert "from n1  verified" in ran.out
+    assert "\nwarning: the leader's cannot be had: what n1 has may lack the last of what was acknowledged\n" in ran.err
 
 
 def test_when_no_node_can_do_it_the_last_ones_error_is_told(cluster: Cluster, tmp_path: Path) -> None:

@@ -263,6 +263,26 @@ def test_what_is_no_log_is_refused_in_one_line(bank: Path, say: Say) -> None:
         assert say(*words) == (2, "", f"error: {reason}: {words[1]} {sentence}\n")
 
 
+def test_pipe_is_refused_and_not_waited_for(bank: Path, say: Say) -> None:
+    os.mkfifo(bank / "pipe")
+    for what in ("wal", "meta", "snapshot"):
+        assert say(what, bank / "pipe") == (
+            2,
+            "",
+            f"error: FILE_UNUSABLE: {bank / 'pipe'} is no file (check the path)\n",
+        )
+
+
+def test_directory_that_is_closed_to_us_is_told_in_one_line(bank: Path, say: Say) -> None:
+    closed = bank / ("n" * 300)  # to root as well, as one without permission is not
+    for what in ("wal", "meta", "snapshot"):
+        assert say(what, closed) == (
+            2,
+            "",
+            f"error: FILE_UNUSABLE: {closed} cannot be read: File name too long (check the path)\n",
+        )
+
+
 def test_range_of_meta_makes_no_sense_and_is_refused(bank: Path, say: Say) -> None:
     assert say("meta", bank, "--to", "3") == (2, "", "error: USAGE: --to is for the log (see bankd inspect --help)\n")
 

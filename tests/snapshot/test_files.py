@@ -119,7 +119,6 @@ def test_file_that_may_only_be_read_is_read() -> None:
 def test_nothing_has_the_real_name_before_it_is_published(tmp_path: Path) -> None:
     path = tmp_path / "bank.snap"
     path.write_bytes(b"before")
-    (tmp_path / "bank.snap.tmp").write_bytes(b"left over by an earlier attempt, and longer")
     draft = files.begin(path)
     draft.append(b"new")
     assert (path.read_bytes(), draft.path.read_bytes()) == (b"before", b"new")
@@ -127,6 +126,17 @@ def test_nothing_has_the_real_name_before_it_is_published(tmp_path: Path) -> Non
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("bank.snap", b"new")]
 
 
+def test_two_that_write_to_one_path_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "bank.snap"
+    first, second = files.begin(path), files.begin(path)
+    first.append(b"first")
+    first.publish(path.name)
+    second.append(b"half of the sec")
+    assert path.read_bytes() == b"first"
+    second.abandon()
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("bank.snap", b"first")]
+
+
 def test_directory_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
-    with pytest.raises(FileUnusable, match="No such file or directory"):
+    with pytest.raises(FileUnusable, match=r"bank\.snap cannot be written: No such file or directory \(check the path"):
         files.begin(tmp_path / "nowhere" / "bank.snap")
