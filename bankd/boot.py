@@ -27,6 +27,7 @@ from bankd.keeper.restoring import Restored, restore_newest
 from bankd.ledger.state import Ledger
 from bankd.raft.core import Raft, RaftOptions, RandomSource
 from bankd.raft.messages import Configuration, Entry, EntryType, HardState, SnapshotRef
+from bankd.raft.quorum import has_quorum
 from bankd.replica.core import Applied, EntryCodec, Replica, SnapshotPolicy
 from bankd.replica.writes import ENTRY_BYTES_MAX
 from bankd.storage.data_dir import DataDir, Identity
@@ -146,11 +147,12 @@ def open_disk(
 
 
 def _require_others(config: Config, restored: Restored | None, damage: NodeError) -> None:
-    """Raise the damage, in words, if this node is the only voter: there is nobody who could refill it."""
-    voters = set(config.cluster.bootstrap) if restored is None else restored.state.configuration.voters
-    if voters == {config.node.id}:
+    """Raise the damage, in words, if the other voters are no quorum: then nobody can refill this one."""
+    voters = frozenset(config.cluster.bootstrap) if restored is None else restored.state.configuration.voters
+    if not has_quorum(Configuration(voters), voters - {config.node.id}):
+        who = "is the only voter" if len(voters) == 1 else f"is one of only {len(voters)} voters"
         raise LogDamaged(
-            f"{damage}; {config.node.id} is the only voter, so nobody can refill it "
+            f"{damage}; {config.node.id} {who}, so nobody can refill it "
             "(look with `bankd verify`, and put back a backup with `bankd restore`)"
         ) from damage
 

@@ -110,8 +110,10 @@ def _of_snapshots(found: Evidence, node_id: NodeId) -> Start:
     if log.stops is not None:
         return _refused(log.stops)
     if not log.is_readable or begins_too_late(log, newest):
-        if _voters(log, newest) == {node_id}:
-            return _refused(f"{node_id} is the only voter, so nobody can refill it; put back a backup")
+        voters = _voters(log, newest)
+        if voters and 2 * len(voters - {node_id}) <= len(voters):
+            who = "is the only voter" if len(voters) == 1 else f"is one of only {len(voters)} voters"
+            return _refused(f"{node_id} {who}, so nobody can refill it; put back a backup")
         return _put_aside(found, state_is_void=False)
     if found.state.stops is not None:
         return _refused(found.state.stops)

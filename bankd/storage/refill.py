@@ -172,8 +172,8 @@ def _certain_hard_state(disk: Disk, directory: Path, identity: Identity, reason:
     if found.newest is None or found.doubt is not None:
         raise LogDamaged(
             f"this node lost a part of what it wrote ({reason}), and its term and vote with it: expected {found.doubt}; "
-            "it must not start again as it is, for it could vote twice in one term: everything is left in place, look "
-            f"at it with `bankd verify {directory}`, then put the directory aside and bring the node back as a new one"
+            "it must not start again as it is, for it could vote twice in one term; everything is left in place, look "
+            f"at it with `bankd verify {directory}`. The others go on without this node while they are a majority"
         )
     return found.newest.hard_state
 

@@ -37,10 +37,6 @@ _HEADER: Final = struct.Struct("<8sIQQQQQQQIH")
 _CRC: Final = struct.Struct("<I")
 _NAME: Final = re.compile(r"(\d{10})-(\d{20})\.wal")
 NAME_EXPECTED: Final = "a name of the form <sequence>-<first index>.wal"
-_ADVICE: Final = (
-    "the log is left as it is, because cutting here could lose acknowledged writes: "
-    "put the directory aside and bring the node back as a new one, or put back an undamaged copy of this file"
-)
 
 
 @attrs.frozen
@@ -78,8 +74,8 @@ class SegmentHeader:
 
 
 def damaged(path: Path, offset: int, expected: str) -> LogDamaged:
-    """Name the file, the place and what should be there; say what to do."""
-    return LogDamaged(f"{path} at byte {offset}: expected {expected}; {_ADVICE}")
+    """Name the file, the place and what should be there. The log is left as it is."""
+    return LogDamaged(f"{path} at byte {offset}: expected {expected}")
 
 
 def sequence_of(path: Path) -> int:

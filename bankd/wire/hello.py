@@ -26,6 +26,7 @@ VERSION_MAX: Final = 1
 
 OLDER_COPY: Final = "OLDER_COPY"
 BOOTS_KEY: Final = "boots"  # in the metadata of that refusal
+NONCES_MAX: Final = 16  # as many starts as a node remembers; further ones are not looked at
 BOOTS_MAX: Final = 2**63 - 1  # that are believed: from there a node still has as many starts before it
 BOOTS_DIGITS_MAX: Final = len(str(BOOTS_MAX))
 
@@ -130,7 +131,7 @@ def decode_hello(frame: Frame) -> Hello:
         leader_address=message.leader_address,
         endpoints=tuple(Endpoint(NodeId(one.node_id), one.address) for one in message.endpoints),
         boots=message.boots,
-        nonces=tuple(message.nonces),
+        nonces=tuple(message.nonces[:NONCES_MAX]),
         refilling=message.refilling,
         copied=message.copied,
     )

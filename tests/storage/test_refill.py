@@ -201,7 +201,13 @@ def test_without_a_certain_term_and_vote_nothing_is_changed_and_the_words_say_wh
     with pytest.raises(LogDamaged) as refusal:
         aside(disk)
     assert disk.copy() == before
-    for words in (REASON, "its term and vote", "must not start again as it is", "`bankd verify n1`", "as a new one"):
+    for words in (
+        REASON,
+        "its term and vote",
+        "must not start again as it is",
+        "`bankd verify n1`",
+        "while they are a majority",
+    ):
         assert words in str(refusal.value)
 
 

@@ -81,6 +81,7 @@ hellos = st.builds(
     boots=u64,
     nonces=st.lists(u64, max_size=16).map(tuple),
     refilling=st.booleans(),
+    copied=st.booleans(),
 )
 
 refusals = st.builds(
@@ -136,7 +137,7 @@ messages: st.SearchStrategy[PeerMessage] = st.one_of(
     _between(VoteRequest, counters, counters, st.booleans(), st.booleans()),
     _between(VoteResponse, st.booleans(), st.booleans()),
     _between(AppendResponse, st.booleans(), counters, counters, counters, u64),
-    _between(HeartbeatRequest, counters, counters, u64, counters),
+    _between(HeartbeatRequest, counters, counters, u64, counters, st.booleans()),
     _between(HeartbeatResponse, counters, u64),
     snapshot_requests(),
     _between(SnapshotResponse, content_ids, counters, u64),

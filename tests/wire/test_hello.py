@@ -84,7 +84,7 @@ def test_node_with_another_incarnation_than_the_known_one_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("boots", "nonces", "refilling", "expected"),
+    ("boots", "nonces", "copied", "expected"),
     [
         (5, (77, 74), False, None),  # the same process connects again
         (6, (78, 77), False, None),
@@ -103,9 +103,10 @@ def test_node_with_another_incarnation_than_the_known_one_is_refused() -> None:
     ],
 )
 def test_start_that_does_not_follow_upon_the_known_one_is_of_an_older_copy(
-    boots: int, nonces: tuple[int, ...], refilling: bool, expected: str | None
+    boots: int, nonces: tuple[int, ...], copied: bool, expected: str | None
 ) -> None:  # D10
-    theirs = attrs.evolve(N2, boots=boots, nonces=nonces, refilling=refilling)
+    """One that is refilling for another reason is turned away as well: it does not know that its term is old."""
+    theirs = attrs.evolve(N2, boots=boots, nonces=nonces, copied=copied, refilling=True)
     refusal = judge_hello(N1, theirs, known=Start(N2.incarnation, 5, 77))
     assert reason(refusal) == expected
     if refusal is not None:
@@ -119,7 +120,7 @@ def test_refusal_without_a_number_tells_none(metadata: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refilling", "told", "believed"),
+    ("copied", "told", "believed"),
     [
         (False, 5, True),
         (False, 4, True),  # another start was the fourth
@@ -133,9 +134,9 @@ def test_refusal_without_a_number_tells_none(metadata: dict[str, str]) -> None:
         (True, 5, False),
     ],
 )
-def test_number_of_starts_is_believed_only_where_it_can_be_true(refilling: bool, told: int, believed: bool) -> None:
+def test_number_of_starts_is_believed_only_where_it_can_be_true(copied: bool, told: int, believed: bool) -> None:
     refusal = Refusal(Code.FAILED_PRECONDITION, "OLDER_COPY", "", metadata={"boots": str(told)})
-    ours = attrs.evolve(N2, boots=5, nonces=(77, 74), refilling=refilling)
+    ours = attrs.evolve(N2, boots=5, nonces=(77, 74), refilling=True, copied=copied)
     assert boots_told(refusal, ours) == (told if believed else None)
     assert boots_told(attrs.evolve(refusal, reason="WRONG_NODE"), ours) is None
 

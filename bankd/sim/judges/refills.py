@@ -9,8 +9,8 @@ until it knows.
 
 D1: it knows what befell its disk. It begins to be refilled for damage alone, and ends no refill by itself. It may refuse to
 start only if its identity may be wrong, or if its term and vote may be: they are in the log and once more beside it, so
-that the copy must have been hit, and with it what says that the log is whole; or if it is the only voter, for then nobody
-can refill it.
+that the copy must have been hit, and with it what says that the log is whole; or if it is one of one or two voters, for
+then nobody can refill it.
 
 Limits: a flipped bit is remembered by its file, until a start has read that: a log is then set aside, the copy made anew.
 A directory that the plan ever replaced may be refused.
@@ -69,7 +69,7 @@ class Refills:
             return
         flipped = self._flipped[book.node]
         is_in_doubt = STATE in flipped and (book.refilling or bool(flipped - HARMLESS))
-        if META not in flipped and not is_in_doubt and (not flipped or len(self._plan.nodes) > 1):
+        if META not in flipped and not is_in_doubt and (not flipped or len(self._plan.nodes) > 2):
             files = f"of which {', '.join(sorted(flipped))} rotted" if flipped else "that only crashed"
             raise Violation("D1", f"refuses a disk {files}: {error}", now_ns, book.node)
 
