@@ -83,6 +83,7 @@ class Keeper:
     sealed_bytes: int = attrs.field(init=False, default=0)  # the room that sealed snapshots take
     _readers: dict[SnapshotRef, SnapshotReader] = attrs.field(init=False, factory=dict)
     _received_index: LogIndex = attrs.field(init=False, default=LogIndex(0))
+    _lately_read: set[SnapshotRef] = attrs.field(init=False, factory=set)  # since the last one was sealed
     _left_alone: bytes = attrs.field(init=False, default=b"")  # content id of a snapshot that is of no use here
 
     def __attrs_post_init__(self) -> None:
@@ -134,6 +135,7 @@ class Keeper:
             self._give_up(due, error)
             return
         pruned = yield from blocking(lambda: self._prune(event.covered_index))
+        yield from self._close_deleted()
         self._tell(Happening.TAKEN, due.index, f"{event.snapshot.size_bytes} bytes, {pruned} segments deleted")
         self._post(event)
 
@@ -198,6 +200,7 @@ class Keeper:
 
     def _reader(self, snapshot: SnapshotRef) -> Work[SnapshotReader]:
         """Open a snapshot, and verify all of it once before any of it is sent."""
+        self._lately_read.add(snapshot)
         if (reader := self._readers.get(snapshot)) is not None:
             return reader
         reader = yield from blocking(lambda: self._store.open_snapshot(snapshot))
@@ -212,6 +215,15 @@ class Keeper:
             yield from self._forget(next(iter(self._readers)))
         self._readers[snapshot] = reader
         return reader
+
+    def _close_deleted(self) -> Work[None]:
+        """Give back the room of snapshots that were deleted, and that nobody has asked for since the last one was sealed."""
+        for snapshot in [*self._readers]:
+            if snapshot not in self._store.snapshots and snapshot not in self._lately_read:
+                yield from self._forget(snapshot)
+        self._lately_read.clear()
+        open_still = (snapshot for snapshot in self._readers if snapshot not in self._store.snapshots)
+        self.sealed_bytes = self._store.size_bytes + sum(snapshot.size_bytes for snapshot in open_still)
 
     def _forget(self, snapshot: SnapshotRef) -> Work[None]:
         if (reader := self._readers.pop(snapshot, None)) is not None:
@@ -234,8 +246,10 @@ class Keeper:
             if incoming.is_complete:
                 yield from self._install(incoming)
         except (DiskFull, SnapshotDamaged, DataDirForeign) as error:
-            self._tell(Happening.NOT_RECEIVED, snapshot.index, str(error))
-            if isinstance(error, DataDirForeign):
+            # Bytes that are right and no state are so again the next time.
+            is_no_state = isinstance(error, SnapshotDamaged) and error.offset is None
+            self._tell(Happening.DAMAGED if is_no_state else Happening.NOT_RECEIVED, snapshot.index, str(error))
+            if is_no_state or isinstance(error, DataDirForeign):
                 self._left_alone = snapshot.content_id
             yield from blocking(incoming.abandon)
 
@@ -244,6 +258,7 @@ class Keeper:
         state = yield from restore(snapshot, incoming)
         covered_index = yield from blocking(lambda: self._seal_received(incoming))
         yield from blocking(lambda: self._prune(covered_index))
+        yield from self._close_deleted()
         self._received_index = snapshot.index
         self._tell(Happening.RECEIVED, snapshot.index, f"{snapshot.size_bytes} bytes")
         self._post(

@@ -18,9 +18,10 @@ RATIONED_LINES_MAX: Final = 10  # a second: enough to see what goes on, about 20
 
 
 class RationedLog:
-    """Warnings, RATIONED_LINES_MAX a second at most; how many were held back is said with the next one."""
+    """Warnings, `lines_max` a second at most; how many were held back is said with the next one."""
 
-    def __init__(self, log: logging.Logger, now_s: Callable[[], float]) -> None:
+    def __init__(self, log: logging.Logger, now_s: Callable[[], float], *, lines_max: int = RATIONED_LINES_MAX) -> None:
+        self._lines_max = lines_max
         self._log = log
         self._now_s = now_s
         self._second = 0
@@ -29,12 +30,12 @@ class RationedLog:
     def warning(self, message: str, *arguments: object) -> None:
         second = int(self._now_s())
         if second != self._second:
-            held_back = max(self._lines - RATIONED_LINES_MAX, 0)
+            held_back = max(self._lines - self._lines_max, 0)
             self._second, self._lines = second, 0
             if held_back:
                 self._log.warning("lines_held_back count=%d", held_back)
         self._lines += 1
-        if self._lines <= RATIONED_LINES_MAX:
+        if self._lines <= self._lines_max:
             self._log.warning(message, *arguments)
 
 

@@ -107,6 +107,8 @@ class ReplicaLoop:
             replica.step(event, now_ns)
         effects = replica.ready(self._wall_ns())
         if (loss := loss_in(effects)) is not None:
+            if effects.diverged is not None:
+                self._outside.reply(effects.replies)  # they say nothing of the state
             raise loss
         if effects.send_now:
             self._outside.send(effects.send_now)

@@ -67,16 +67,11 @@ _LEVELS: Final = {
     Happening.GIVEN_UP: logging.WARNING,
     Happening.DAMAGED: logging.ERROR,
     Happening.RECEIVED: logging.INFO,
-    Happening.NOT_RECEIVED: logging.WARNING,
 }
 
 SHUTTING_DOWN: Final = Refusal(
     Code.UNAVAILABLE, "SHUTTING_DOWN", "this node is shutting down; nothing was written", retryable=True
 )
-
-
-def _tell(happening: Happening, index: LogIndex, words: str) -> None:
-    log.log(_LEVELS[happening], "%s index=%d what=%r", happening.value, index, words)
 
 
 class Node:
@@ -101,7 +96,7 @@ class Node:
         self.book = book
         self.buffer = ReceiveBuffer()
         self.loop = ReplicaLoop(replica, self, wall_ns=environment.wall_ns)
-        self.keeper = Keeper(store, identity.cluster_id, wal.prune, forget_loss, self._kept, _tell)
+        self.keeper = Keeper(store, identity.cluster_id, wal.prune, forget_loss, self._kept, self._tell)
         self.refill = refill  # why this node does not count; None once it does
         self.calls_under_way = 0
         self.draining = False  # new calls are refused
@@ -133,6 +128,7 @@ class Node:
             lambda: self.disk_use(wal),
         )
         self._ignored = RationedLog(log, trio.current_time)
+        self._not_received = RationedLog(log, trio.current_time, lines_max=1)
 
     # Calls in
 
@@ -252,6 +248,12 @@ class Node:
         elif isinstance(event, LossForgotten):
             self.refill = None
         self.loop.post(event)
+
+    def _tell(self, happening: Happening, index: LogIndex, words: str) -> None:
+        if happening is Happening.NOT_RECEIVED:  # as often as a leader asks
+            self._not_received.warning("%s index=%d what=%r", happening.value, index, words)
+        else:
+            log.log(_LEVELS[happening], "%s index=%d what=%r", happening.value, index, words)
 
     def _unreachable(self, peer: NodeId) -> None:
         self.loop.post(PeerUnreachable(peer))

@@ -192,16 +192,21 @@ class Process:
         for watcher in world.watchers:
             watcher.turned(now_ns, self._machine.name, replica, stepped, effects)
         if loss is not None:
+            if effects.diverged is not None:
+                self._answer(effects)
             raise loss
         self._carry_out(effects)
         self._wake_in_time()
 
-    def _carry_out(self, effects: Effects) -> None:
-        for message in effects.send_now:
-            self._world.network.send(message)
+    def _answer(self, effects: Effects) -> None:
         for reply in effects.replies:
             assert isinstance(reply.reply_to, ReplyTo), f"an answer for {reply.reply_to!r}"
             reply.reply_to.ask.answer(reply.result)
+
+    def _carry_out(self, effects: Effects) -> None:
+        for message in effects.send_now:
+            self._world.network.send(message)
+        self._answer(effects)
         for event in effects.events:
             if isinstance(event, RoleChanged) and event.role is Role.LEADER:
                 self._world.elections += 1

@@ -58,6 +58,17 @@ def test_the_log_behind_a_snapshot_that_is_being_sent_is_kept_while_it_gets_on()
     assert raft.compactable_index == snapshot.index
 
 
+def test_a_follower_that_begins_its_snapshot_anew_again_and_again_holds_the_log_no_more() -> None:  # B1
+    """It ends each time before it is done, or finds what it was sent wrong."""
+    raft, snapshot = leader_that_sends_a_snapshot()
+    go_on_to(raft, 4)
+    rounds = (0, SIZE_BYTES // 2, SIZE_BYTES)
+    for number in range(2 * BEATS):
+        raft.step(SnapshotResponse(N1, N2, raft.term, snapshot.content_id, rounds[number % len(rounds)]))
+        beat(raft)
+    assert raft.compactable_index == 4
+
+
 def test_a_follower_that_takes_nothing_of_its_snapshot_for_long_holds_the_log_no_more() -> None:  # B1
     raft, snapshot = leader_that_sends_a_snapshot()
     go_on_to(raft, 4)
