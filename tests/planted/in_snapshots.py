@@ -5,7 +5,6 @@ from tests.planted.bug import bug
 ACQUAINTANCES = "bankd/keeper/acquaintances.py"
 DRAFT = "bankd/storage/snapshot_draft.py"
 ELECTION = "bankd/raft/election.py"
-FOLLOWER = "bankd/raft/follower.py"
 HELLO = "bankd/wire/hello.py"
 LEDGER = "bankd/ledger/state.py"
 REFILL = "bankd/storage/refill.py"
@@ -38,15 +37,6 @@ BUGS_IN_SNAPSHOTS = (
         "log-kept-in-memory",
         "no snapshot ever cuts the log in memory",
         (SNAPSHOTS, "        self._raft.compact(min(covered_index, self._raft.compactable_index))\n", ""),
-    ),
-    bug(
-        "snapshot-installed-over-a-longer-log",
-        "a follower whose log holds a snapshot's last entry begins anew behind it, and gives up what it acknowledged since",
-        (
-            FOLLOWER,
-            "snapshot.index > log.commit_index and not log.matches(snapshot.index, snapshot.term)",
-            "snapshot.index > log.commit_index",
-        ),
     ),
     bug(
         "loss-not-marked",
