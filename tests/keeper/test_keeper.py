@@ -44,7 +44,9 @@ class Kept:
         ledger = Ledger()
         for at in range(1, index + 1):
             ledger.skip(LogIndex(at))
-        self.keeper.carry_out(Effects(snapshot_due=SnapshotDue(LogIndex(index), Term(1), TimeNs(0), b"", ledger.freeze())))
+        self.keeper.carry_out(
+            Effects(snapshot_due=SnapshotDue(LogIndex(index), Term(1), TimeNs(0), b"", ledger.freeze()))
+        )
         self._work(self.keeper.taking)
 
     def read(self, index: int) -> None:
