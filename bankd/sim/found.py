@@ -23,6 +23,7 @@ class Found:
     restored: SnapshotRef | None = None
     segments: tuple[LogIndex, ...] = ()
     refilling: bool = False
+    copied: bool = False  # because its directory may be an older copy
 
 
 def found_in(opened: Opened, disk: Disk) -> Found:
@@ -33,4 +34,5 @@ def found_in(opened: Opened, disk: Disk) -> Found:
         None if opened.restored is None else opened.restored.snapshot,
         tuple(first_index_of(name) for name in segment_names(disk, directory)),
         refilling=opened.refill is not None,
+        copied=opened.copied,
     )

@@ -18,9 +18,9 @@ from tests.sim.judged import N1, N2, N3, A, B, Judged, opening, plan_of, unblame
 ROT = Rot(0, 1, N2)
 
 
-def rotten(*faults: Fault, down: NodeId = N3) -> Judged:
+def rotten(*faults: Fault, down: NodeId = N3, stays_down: frozenset[NodeId] = frozenset()) -> Judged:
     """Entry 3 is committed, and n2 has it. n2 has ended, and so has `down`."""
-    group = Judged(attrs.evolve(plan_of(), faults=faults or (ROT,)))
+    group = Judged(attrs.evolve(plan_of(), faults=faults or (ROT,), stays_down=stays_down))
     group.elect(N1)
     group.ask(N1, opening(A, 10))
     group.beat(N1)
@@ -205,6 +205,16 @@ def test_a_node_that_is_not_refilled_at_the_end_is_named() -> None:
     group.start(N2, group.nodes[N2].hard_state, [], refilling=7)
     group.judges.healed(group.now_ns)
     with violated("V1", "is not refilled at the end"):
+        group.judges.finish(group.now_ns)
+
+
+@pytest.mark.parametrize("down", [N3, N2], ids=["somebody is down", "all run"])
+def test_what_may_be_an_older_copy_is_due_at_the_end_only_if_all_others_run(down: NodeId) -> None:
+    group = rotten(down=down, stays_down=frozenset({N3}) if down == N3 else frozenset())
+    group.find = lambda name, found: attrs.evolve(found, copied=name == N2)
+    group.start(N2, group.nodes[N2].hard_state, [], refilling=7)
+    group.judges.healed(group.now_ns)
+    with unblamed() if down == N3 else violated("V1", "is not refilled at the end"):
         group.judges.finish(group.now_ns)
 
 

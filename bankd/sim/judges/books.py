@@ -121,6 +121,7 @@ class NodeBook:
     sendable: set[SnapshotRef] = attrs.field(factory=set)  # that were durable at some time of this process
     covered_index: LogIndex = LogIndex(0)  # up to here two snapshots stood for the log: it may be gone
     refilling: bool = False  # this process, or the last one, is not to be counted
+    copied: bool = False  # it is for being an older copy, as far as it knows
     refilled: bool = False  # it has said that a leader has refilled it
     lost: tuple[Held, ...] = ()  # what it held before each loss, since it was trusted last
 

@@ -59,7 +59,7 @@ class Refills:
             self._trust(now_ns, book)
         elif not book.refilling and (found.refilling or not is_whole):
             book.lost += (before,)
-        book.refilling, book.refilled = found.refilling, False
+        book.refilling, book.refilled, book.copied = found.refilling, False, found.copied
         self._flipped[book.node] &= {META}
 
     def refused(self, now_ns: int, book: NodeBook, error: NodeError) -> None:
@@ -120,10 +120,11 @@ class Refills:
     # The end
 
     def finish(self, now_ns: int) -> None:
-        """Everything was mended, and a majority runs that may be counted: whoever is let in is refilled (V1); of an older
-        copy only if all others run."""
+        """Everything was mended, and a majority runs that may be counted: whoever is let in is refilled (V1); what may be an
+        older copy only if all others run."""
         running = list(self._books.running)
-        excuses = (Wipe,) if len(running) == len(self._plan.nodes) else (Wipe, OlderCopy)
+        all_run = len(running) == len(self._plan.nodes)
         for book in running:
-            if book.refilling and not is_tampered(self._plan, book.node, now_ns, *excuses):
+            is_due = book.refilling and (all_run or not book.copied)
+            if is_due and not is_tampered(self._plan, book.node, now_ns, Wipe):
                 raise Violation("V1", "is not refilled at the end", now_ns, book.node)
