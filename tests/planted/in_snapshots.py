@@ -72,15 +72,6 @@ BUGS_IN_SNAPSHOTS = (
         ),
     ),
     bug(
-        "barrier-is-the-commit-index",
-        "a node that lost something counts again once it holds what is committed, and it may have acknowledged more",
-        (
-            REPLICATION,
-            "progress.refilling, progress.barrier_index = refilling, last_index\n",
-            "progress.refilling, progress.barrier_index = refilling, self._state.log.commit_index\n",
-        ),
-    ),
-    bug(
         "older-copy-told-by-its-count-alone",
         "a node put back from an older copy is let in once it has started as often as the one whose place it took",
         (
